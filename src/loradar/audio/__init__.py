@@ -1,0 +1,1 @@
+"""Reading audio, cutting windows, augmenting."""

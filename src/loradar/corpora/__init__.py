@@ -1,0 +1,1 @@
+"""Manifests, public protocols and the sandbox corpus."""

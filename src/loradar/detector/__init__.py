@@ -1,0 +1,1 @@
+"""Encoders, back-ends and the detector made of them; saving and loading."""

@@ -1,0 +1,1 @@
+"""Metrics, calibration, score files, suites and reports."""

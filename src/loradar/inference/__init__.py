@@ -1,0 +1,1 @@
+"""One clip to a verdict and a timeline."""

@@ -1,0 +1,1 @@
+"""Classical vocoders that turn real speech into machine-made copies."""
