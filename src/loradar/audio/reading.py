@@ -1,0 +1,223 @@
+"""Reading audio: any common container, rate and channel count to mono float32.
+
+Files are untrusted: size, duration, channels and rate are limited, and whatever is wrong with a
+file ends as one `InputError` that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import soxr
+
+from loradar.audio.decoders import (
+    AudioInfo,
+    AvDecoder,
+    CutOffError,
+    DecodeError,
+    Decoder,
+    FloatArray,
+    SndfileDecoder,
+)
+from loradar.errors import InputError
+
+SAMPLE_RATE = 16_000
+MAX_BYTES = 4 * 1024**3
+MAX_SECONDS = 2 * 3600.0
+MAX_CHANNELS = 64
+RATES = (1_000, 768_000)
+AUDIO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "webm", "mka"),
+        *("aif", "aiff", "au", "caf", "amr", "wma", "w64"),
+    )
+)
+
+T = TypeVar("T")
+_FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
+
+
+def load_audio(
+    path: Path | str,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+    max_seconds: float = MAX_SECONDS,
+    max_bytes: int = MAX_BYTES,
+    max_channels: int = MAX_CHANNELS,
+) -> FloatArray:
+    """Read a clip as mono samples.
+
+    Channels are averaged. Integer formats come out in [-1, 1]; float formats keep values beyond.
+    A file cut off is an error where its header promises more (wav, flac, m4a, webm); mp3, ogg and
+    opus streams carry no dependable length, so what is there is read.
+
+    Parameters
+    ----------
+    path : Path or str
+        wav, flac, mp3, ogg, opus, m4a, webm, or whatever else libsndfile or FFmpeg reads.
+    sample_rate : int
+        Rate of the result in hertz.
+    offset_s, duration_s : float
+        The part to read, in seconds. What lies beyond the file's end is left out.
+    max_seconds : float
+        Longest result; a longer one is an error, never cut silently.
+    max_bytes : int
+        Largest file.
+    max_channels : int
+        Most channels.
+
+    Returns
+    -------
+    ndarray of float32, [T]
+        At least one sample, all finite.
+
+    Raises
+    ------
+    InputError
+        The file is missing, a folder, empty, not audio, damaged, cut off, beyond a limit, holds
+        no samples or holds NaN; or the part asked for lies beyond its end.
+    """
+    path = Path(path)
+    if not offset_s >= 0 or (duration_s is not None and not duration_s > 0):
+        raise InputError(
+            f"{path}: cannot read {duration_s} s from {offset_s} s: the offset must be 0 or more "
+            "and the duration above 0"
+        )
+    _check_file(path, max_bytes)
+
+    def read(decoder: Decoder) -> FloatArray:
+        _check_info(decoder.info, offset_s, duration_s, max_seconds, max_channels)
+        blocks = _limited(decoder, offset_s, duration_s, max_seconds)
+        return _collect(blocks, decoder.info.sample_rate, sample_rate)
+
+    samples = _with_decoder(path, read)
+    if samples.size == 0:
+        raise InputError(
+            f"{path}: nothing to read from {offset_s:g} s on; give an offset inside the clip"
+            if offset_s > 0
+            else f"{path}: holds no samples; give a clip with sound in it"
+        )
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path}: holds samples that are NaN or infinite; export the clip again")
+    return samples
+
+
+def probe(path: Path | str, *, max_bytes: int = MAX_BYTES) -> AudioInfo:
+    """Read a file's header: duration, rate, channels, container and codec.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty or not audio.
+    """
+    path = Path(path)
+    _check_file(path, max_bytes)
+    return _with_decoder(path, lambda decoder: decoder.info)
+
+
+def _with_decoder(path: Path, use: Callable[[Decoder], T]) -> T:
+    """Apply ``use`` to the first decoder that can do it."""
+    reason = ""
+    kinds: tuple[Callable[[Path], Decoder], ...] = (SndfileDecoder, AvDecoder)
+    for kind in kinds:
+        try:
+            with ExitStack() as stack:
+                return use(stack.enter_context(kind(path)))
+        except CutOffError as error:
+            raise InputError(f"{path}: {error}; get the file again") from None
+        except DecodeError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = error.strerror or str(error)
+    raise InputError(f"{path}: cannot be read as audio ({reason}); give a whole {_FORMATS} file")
+
+
+def _check_file(path: Path, max_bytes: int) -> None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: is a folder; give an audio file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: is not a regular file; give an audio file")
+    if status.st_size == 0:
+        raise InputError(f"{path}: is empty (0 bytes); get the file again")
+    if status.st_size > max_bytes:
+        raise InputError(
+            f"{path}: {status.st_size:,} bytes is above the limit of {max_bytes:,}; split the file"
+        )
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: no permission to read it; change its mode or owner")
+
+
+def _check_info(
+    info: AudioInfo,
+    offset_s: float,
+    duration_s: float | None,
+    max_seconds: float,
+    max_channels: int,
+) -> None:
+    if not 1 <= info.channels <= max_channels:
+        raise InputError(
+            f"{info.path}: {info.channels} channels, where 1 to {max_channels} can be read; "
+            "mix it down first"
+        )
+    low, high = RATES
+    if not low <= info.sample_rate <= high:
+        raise InputError(
+            f"{info.path}: a sample rate of {info.sample_rate} Hz, where {low} to {high} Hz can "
+            "be read; resample it first"
+        )
+    if duration_s is not None and duration_s <= max_seconds:
+        return
+    if info.seconds is not None and info.seconds - offset_s > max_seconds:
+        _too_long(info, max_seconds)
+
+
+def _limited(
+    decoder: Decoder, offset_s: float, duration_s: float | None, max_seconds: float
+) -> Iterator[FloatArray]:
+    """The decoder's blocks up to the duration asked for; an error above the limit."""
+    rate = decoder.info.sample_rate
+    wanted = None if duration_s is None else round(duration_s * rate)
+    limit = round(max_seconds * rate)
+    count = 0
+    for block in decoder.blocks(offset_s):
+        part = block if wanted is None else block[: wanted - count]
+        count += len(part)
+        if count > limit:
+            _too_long(decoder.info, max_seconds)
+        yield part
+        if count == wanted:
+            return
+
+
+def _too_long(info: AudioInfo, max_seconds: float) -> None:
+    length = "" if info.seconds is None else f" ({info.seconds:,.0f} s)"
+    raise InputError(
+        f"{info.path}: longer{length} than the limit of {max_seconds:,.0f} s; "
+        "read it in parts or raise max_seconds"
+    )
+
+
+def _collect(blocks: Iterator[FloatArray], rate_in: int, rate_out: int) -> FloatArray:
+    """Join blocks, resampled from one rate to the other as they come."""
+    if rate_in == rate_out:
+        parts = list(blocks)
+    else:
+        stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32")
+        parts = [stream.resample_chunk(np.ascontiguousarray(block)) for block in blocks]
+        parts.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    return np.concatenate(parts).astype(np.float32, copy=False) if parts else np.zeros(0, "f4")

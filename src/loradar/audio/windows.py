@@ -1,0 +1,90 @@
+"""Cutting clips into windows, and bringing them to one length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loradar.errors import InputError
+
+WINDOW = 64_600  # 4.0375 s at 16 kHz, the field's usual training length
+
+
+def windows(
+    samples: NDArray[Any], length: int = WINDOW, hop: int = WINDOW // 2
+) -> list[tuple[int, NDArray[Any]]]:
+    """Cut a clip into windows that cover all of it.
+
+    Parameters
+    ----------
+    samples : ndarray, [T]
+        The clip.
+    length, hop : int
+        Samples of a window, and from the start of one to the next.
+
+    Returns
+    -------
+    list of (int, ndarray [length])
+        Start and samples. The last window ends where the clip ends, so it may start less than a
+        hop after the one before. A clip shorter than a window gives one, filled by repetition.
+
+    Examples
+    --------
+    >>> [(start, part.tolist()) for start, part in windows(np.arange(5), 3, 3)]
+    [(0, [0, 1, 2]), (2, [2, 3, 4])]
+    """
+    _check(samples, length)
+    if hop < 1:
+        raise InputError(f"a hop of {hop} samples between windows; it must be 1 or more")
+    last = len(samples) - length
+    if last <= 0:
+        return [(0, tile_repeat(samples, length))]
+    starts = [*range(0, last, hop), last]
+    return [(start, samples[start : start + length]) for start in starts]
+
+
+def tile_repeat(samples: NDArray[Any], length: int) -> NDArray[Any]:
+    """Repeat a clip end to end until it fills ``length`` samples; a longer one is cut.
+
+    Examples
+    --------
+    >>> tile_repeat(np.array([1, 2, 3]), 7).tolist()
+    [1, 2, 3, 1, 2, 3, 1]
+    """
+    _check(samples, length)
+    return np.resize(samples, length) if len(samples) < length else samples[:length]
+
+
+def fit_length(samples: NDArray[Any], length: int = WINDOW) -> NDArray[Any]:
+    """Return the first ``length`` samples [length]; a shorter clip is filled by repetition."""
+    return tile_repeat(samples, length)
+
+
+def crop(samples: NDArray[Any], length: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Return a random stretch of ``length`` samples; a shorter clip is filled by repetition.
+
+    One number is drawn from ``rng`` whatever the clip's length, so that later draws do not depend
+    on it.
+    """
+    _check(samples, length)
+    place = rng.random()
+    if len(samples) <= length:
+        return tile_repeat(samples, length)
+    start = min(int(place * (len(samples) - length + 1)), len(samples) - length)
+    return samples[start : start + length]
+
+
+def centre_crop(samples: NDArray[Any], length: int) -> NDArray[Any]:
+    """Return the middle ``length`` samples; a shorter clip is filled by repetition."""
+    _check(samples, length)
+    start = max(0, (len(samples) - length) // 2)
+    return tile_repeat(samples[start:], length)
+
+
+def _check(samples: NDArray[Any], length: int) -> None:
+    if samples.ndim != 1 or samples.size == 0:
+        raise InputError(f"a clip of shape {samples.shape}; mono samples [T], T >= 1, are needed")
+    if length < 1:
+        raise InputError(f"a window of {length} samples; it must be 1 or more")
