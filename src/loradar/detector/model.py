@@ -1,0 +1,259 @@
+"""The detector: front end, speech encoder with its adapters, back-end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loradar.detector.aasist import RawAasist
+from loradar.detector.backends import build_backend
+from loradar.detector.config import DetectorConfig, HuggingFaceEncoderConfig, RawAasistConfig
+from loradar.detector.encoders import build_encoder
+from loradar.detector.front_end import FrontEnd
+from loradar.detector.spectrogram_cnn import SpectrogramCnn
+from loradar.detector.speech_encoder import SpeechEncoder
+from loradar.errors import InputError
+from loradar.moe_lora import MoeLora, inject
+
+#: Order of the logits.
+SPOOF, BONAFIDE = 0, 1
+
+
+class Detector(nn.Module):
+    """Waveforms in, two logits out.
+
+    Made by `build_detector` or `load_detector`.
+
+    Attributes
+    ----------
+    config : DetectorConfig
+        What it was built from.
+    encoder : SpeechEncoder or None
+        None for the baselines, which read the waveform themselves.
+    backend : nn.Module
+        `AasistBackend`, `LinearBackend`, or a whole baseline.
+    mixture : MoeLora or None
+        The adapters in the encoder.
+    """
+
+    def __init__(
+        self, config: DetectorConfig, encoder: SpeechEncoder | None, backend: nn.Module
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.front_end = FrontEnd(config.front_end)
+        self.encoder = encoder
+        self.backend: Any = backend
+        self.mixture: MoeLora | None = None
+        # References to the encoder's own tensors, kept from before adapters are put in.
+        self._base = {} if encoder is None else dict(encoder.model.named_parameters())
+        self._base_buffers = (
+            set()
+            if encoder is None
+            else {f"encoder.model.{n}" for n, _ in encoder.model.named_buffers()}
+        )
+
+    @property
+    def keeps_encoder(self) -> bool:
+        """Whether the encoder's own weights are fixed."""
+        return self.encoder is not None and self.config.adaptation.keeps_encoder
+
+    @property
+    def supports_padding(self) -> bool:
+        """Whether clips of unequal length may share a batch."""
+        encoder = self.encoder is not None and self.encoder.supports_padding
+        return bool(encoder and self.backend.supports_padding)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Classify a batch.
+
+        Parameters
+        ----------
+        waveforms : Tensor
+            [B, S] float, 16 kHz.
+        lengths : Tensor, optional
+            [B] samples of each clip; all S when None. Unequal lengths need `supports_padding`.
+
+        Returns
+        -------
+        Tensor
+            Logits [B, 2]: index 0 spoof, 1 bona fide.
+
+        Raises
+        ------
+        InputError
+            A shape or length that this detector cannot take.
+        """
+        waveforms, lengths = self._check(waveforms, lengths)
+        waveforms = self.front_end(waveforms, lengths)
+        if self.encoder is None:
+            return self.backend(waveforms)  # type: ignore[no-any-return]
+        features, mask = self._encode(waveforms, lengths)
+        return self.backend(features, mask)  # type: ignore[no-any-return]
+
+    def _encode(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        encoder = self.encoder
+        assert encoder is not None
+        if self.mixture is None:
+            return encoder(waveforms, lengths)  # type: ignore[no-any-return]
+        with self.mixture.mask(encoder.frame_mask(lengths, waveforms.shape[1])):
+            return encoder(waveforms, lengths)  # type: ignore[no-any-return]
+
+    def _check(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Cut common padding, drop lengths that are all equal, and refuse what cannot work."""
+        if waveforms.ndim != 2:
+            raise InputError(
+                f"waveforms must be [batch, samples], not of shape {tuple(waveforms.shape)}"
+            )
+        sizes = [waveforms.shape[1]] * len(waveforms)
+        if lengths is not None:
+            sizes = [int(n) for n in lengths.tolist()]
+            if len(sizes) != len(waveforms) or max(sizes) > waveforms.shape[1]:
+                raise InputError(
+                    f"lengths must hold {len(waveforms)} values of at most {waveforms.shape[1]}"
+                )
+            waveforms = waveforms[:, : max(sizes)]
+        if min(sizes, default=0) < self.minimum_samples:
+            raise InputError(
+                f"a clip of {min(sizes, default=0)} samples is too short for this detector: "
+                f"it needs {self.minimum_samples}; tile short clips to the window"
+            )
+        if len(set(sizes)) == 1:
+            return waveforms, None
+        if not self.supports_padding:
+            raise InputError(
+                "clips of unequal length in one batch: this detector takes no padding mask; "
+                f"cut or tile every clip to one window ({self.config.window} samples)"
+            )
+        return waveforms, torch.tensor(sizes, device=waveforms.device)
+
+    @property
+    def minimum_samples(self) -> int:
+        """The shortest clip, in samples, that gives an answer."""
+        if self.encoder is None:
+            return int(self.backend.minimum_samples)
+        low, high = 0, 1 << 20
+        while high - low > 1:
+            middle = (low + high) // 2
+            enough = self.encoder.frames(middle) >= self.backend.minimum_frames
+            low, high = (low, middle) if enough else (middle, high)
+        return high
+
+    @staticmethod
+    def score(logits: Tensor) -> Tensor:
+        """Return logit(bona fide) - logit(spoof), [B]: higher is more bona fide."""
+        return logits[:, BONAFIDE] - logits[:, SPOOF]
+
+    def auxiliary_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of the mixture's losses of the last forward, and each of them."""
+        if self.mixture is None:
+            return next(self.parameters()).new_zeros(()), {}
+        return self.mixture.auxiliary_loss()
+
+    def trained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that training changes."""
+        return (p for p in self.parameters() if p.requires_grad)
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Return every tensor that is not the fixed base: adapters, layer mix, back-end, buffers.
+
+        The tensors are the model's own, not copies.
+        """
+        fixed = {id(p) for p in self._base.values() if not p.requires_grad}
+        skip = self._base_buffers if self.keeps_encoder else set()
+        return {
+            name: tensor
+            for name, tensor in self.whole_state().items()
+            if id(tensor) not in fixed and name not in skip
+        }
+
+    def whole_state(self) -> dict[str, Tensor]:
+        """Return every tensor of the model, each once; the model's own, not copies."""
+        state: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for name, tensor in self.state_dict(keep_vars=True).items():
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                state[name] = tensor
+        return state
+
+    def base_tensors(self) -> dict[str, Tensor]:
+        """Return the encoder's own parameters under the names they had before injection."""
+        return dict(self._base)
+
+    def train(self, mode: bool = True) -> Detector:
+        """Switch to training or evaluation.
+
+        A fixed encoder stays in evaluation (no dropout): its adapters alone train.
+        """
+        super().train(mode)
+        if mode and self.keeps_encoder and self.encoder is not None:
+            self.encoder.model.eval()
+            if self.mixture is not None:
+                for part in (*self.mixture.adapters.values(), *self.mixture.routers.values()):
+                    part.train()
+        return self
+
+
+def build_detector(
+    config: DetectorConfig, *, seed: int | None = None, probe: bool = True
+) -> Detector:
+    """Make a detector with a fresh back-end and adapters.
+
+    Parameters
+    ----------
+    config : DetectorConfig
+        What to build.
+    seed : int, optional
+        Makes the random weights depend on it alone (torch's global generator is left as it was).
+    probe : bool
+        Prove by one forward and backward that every adapter acts on the output.
+
+    Raises
+    ------
+    ConfigError
+        An encoder that is not supported.
+    InputError
+        Encoder weights that cannot be had.
+    InjectionError
+        Adapters that would do nothing.
+    """
+    with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return _build(config, probe=probe)
+
+
+def _build(config: DetectorConfig, *, probe: bool) -> Detector:
+    if not isinstance(config.encoder, HuggingFaceEncoderConfig):
+        baseline: nn.Module = SpectrogramCnn()
+        if isinstance(config.encoder, RawAasistConfig):
+            baseline = RawAasist(config.encoder.variant)
+        detector = Detector(config, None, baseline)
+        if config.adaptation.mode == "frozen":
+            detector.requires_grad_(False)
+        return detector
+
+    encoder = build_encoder(config.encoder)
+    # Before the adapters, so that one seed gives every mode the same back-end.
+    backend = build_backend(config.backend, encoder.width)
+    detector = Detector(config, encoder, backend)
+    if detector.keeps_encoder:
+        encoder.freeze_feature_encoder()
+        encoder.model.requires_grad_(False)
+    elif config.encoder.freeze_feature_encoder:
+        encoder.freeze_feature_encoder()
+    mixture = config.adaptation.mixture
+    if mixture is not None:
+        detector.eval()
+
+        def encode() -> Tensor:
+            clip = torch.randn(1, max(8_000, detector.minimum_samples))
+            return encoder(clip)[0]
+
+        detector.mixture = inject(encoder.model, mixture, probe=encode if probe else None)
+    return detector.train()

@@ -1,0 +1,133 @@
+"""Loading transformers models: by hub name, local folder, or from a configuration alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers.utils import logging as transformers_logging
+
+from loradar.errors import ConfigError, InputError
+
+
+def load_model(id: str, revision: str | None = None) -> nn.Module:
+    """Load a pre-trained model in float32.
+
+    Parameters
+    ----------
+    id : str
+        Local folder with ``config.json`` and ``model.safetensors``, or a name on the hub.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+
+    Raises
+    ------
+    InputError
+        The folder or the hub does not give the model; says how to give a local folder.
+    """
+    local = Path(id).is_dir()
+    options: dict[str, Any] = {"revision": revision or "main"}
+    if local:
+        _check_folder(Path(id))
+        options = {"use_safetensors": True, "local_files_only": True}
+    try:
+        with _quiet(progress=not local):
+            model, report = AutoModel.from_pretrained(
+                id, dtype=torch.float32, output_loading_info=True, **options
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "folder" if local else "encoder on the Hugging Face hub"
+        raise InputError(
+            f"{id}: cannot load this {where} ({reason}); check the name and the network, "
+            "or set encoder.id to a local folder with config.json and model.safetensors"
+        ) from None
+    missing = sorted(name for name in report["missing_keys"] if _matters(name))
+    if missing:
+        raise InputError(
+            f"{id}: the weights lack {len(missing)} tensors of a {type(model).__name__}, "
+            f"for instance {missing[0]}; is this the right model?"
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def make_model(config: dict[str, Any]) -> nn.Module:
+    """Make a model with random weights (torch's global generator).
+
+    Parameters
+    ----------
+    config : dict
+        A transformers configuration with ``model_type``.
+
+    Raises
+    ------
+    ConfigError
+        The model type or a key of the configuration is unknown, or the values do not fit.
+    """
+    values = dict(config)
+    model_type = values.pop("model_type")
+    try:
+        known = type(AutoConfig.for_model(model_type)())().to_dict()
+    except ValueError:
+        raise ConfigError(f"encoder.config: unknown model_type {model_type!r}") from None
+    # transformers takes any key and ignores it; a misspelt size must not pass.
+    unknown = sorted(values.keys() - known.keys() - _extra_keys())
+    if unknown:
+        raise ConfigError(f"encoder.config: {model_type} has no {', '.join(unknown)}")
+    try:
+        with _quiet(progress=False):
+            built = AutoConfig.for_model(model_type, **values)
+            return AutoModel.from_config(built, dtype=torch.float32)  # type: ignore[no-any-return]
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"encoder.config: {reason}") from None
+
+
+def config_of(model: Any) -> dict[str, Any]:
+    """Return the configuration of a transformers model, enough for `make_model`."""
+    values: dict[str, Any] = model.config.to_diff_dict()
+    dropped = {"transformers_version", "dtype", "torch_dtype", "architectures", "_name_or_path"}
+    kept = {key: value for key, value in values.items() if key not in dropped}
+    return {**kept, "model_type": model.config.model_type}
+
+
+def _extra_keys() -> set[str]:
+    return {*PreTrainedConfig().to_dict(), "architectures", "dtype", "torch_dtype"}
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json; a local encoder is a transformers folder")
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(
+            f"{folder}: no .safetensors weights; pickled weights (.bin) are not read from folders"
+        )
+
+
+def _matters(name: str) -> bool:
+    # Not used here: Whisper's decoder, and the vector that masks features in pre-training.
+    return not name.startswith("decoder.") and not name.endswith("masked_spec_embed")
+
+
+@contextmanager
+def _quiet(*, progress: bool) -> Iterator[None]:
+    """Silence transformers' reports on unused weights, and its bars unless ``progress``."""
+    level, bars = (
+        transformers_logging.get_verbosity(),
+        transformers_logging.is_progress_bar_enabled(),
+    )
+    transformers_logging.set_verbosity(logging.ERROR)
+    if not progress:
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()

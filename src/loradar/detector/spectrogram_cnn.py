@@ -1,0 +1,135 @@
+"""A small residual CNN on the log spectrogram: the baseline that larger systems must beat.
+
+0.22 M parameters. It sees fine time-frequency traces of vocoders that mel features blur.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: Spectrogram: points of the FFT, samples of the window (25 ms) and of the hop (10 ms).
+POINTS, WINDOW, HOP = 512, 400, 160
+#: Bins kept, both ends included: 62.5 to 7,031 Hz.
+FIRST_BIN, LAST_BIN = 2, 225
+#: Added to magnitudes before the logarithm; unit-variance noise has magnitude 12.
+FLOOR = 1e-3
+#: Widest mask, in bins (1 kHz) and in frames (0.4 s), and how many of each a clip gets.
+MASK_BINS, MASK_FRAMES, MASKS = 32, 40, 2
+CHANNELS = (32, 64, 96)
+BANDS = 4
+
+
+def log_spectrogram(waveforms: Tensor) -> Tensor:
+    """Return log magnitudes with each clip's mean removed.
+
+    Parameters
+    ----------
+    waveforms : Tensor
+        [B, S] at 16 kHz, S >= 512.
+
+    Returns
+    -------
+    Tensor
+        [B, 224, (S - 512) // 160 + 1].
+    """
+    window = torch.hann_window(WINDOW, device=waveforms.device)
+    spectrum = torch.stft(waveforms, POINTS, HOP, WINDOW, window, center=False, return_complex=True)
+    logs = torch.log(spectrum[:, FIRST_BIN : LAST_BIN + 1].abs() + FLOOR)
+    return logs - logs.mean(dim=(1, 2), keepdim=True)
+
+
+def _mask_strips(size: int, widest: int, batch: int) -> Tensor:
+    """Return [B, size], False inside ``MASKS`` random strips (CPU, torch's global generator)."""
+    draws = torch.rand(batch, MASKS, 2)
+    widths = (draws[..., 0] * (min(widest, size // 2) + 1)).floor()
+    starts = (draws[..., 1] * (size - widths + 1)).floor()
+    places = torch.arange(size)
+    inside = (places >= starts.unsqueeze(-1)) & (places < (starts + widths).unsqueeze(-1))
+    return ~inside.any(dim=1)
+
+
+def mask_spectrogram(logs: Tensor) -> Tensor:
+    """Set random frequency and time strips of each clip [B, F, T] to its mean, zero.
+
+    SpecAugment without time warping (Park et al. 2019, arXiv 1904.08779).
+    """
+    batch, bins, frames = logs.shape
+    keep_bins = _mask_strips(bins, MASK_BINS, batch).to(logs.device)
+    keep_frames = _mask_strips(frames, MASK_FRAMES, batch).to(logs.device)
+    return logs * keep_bins.unsqueeze(2) * keep_frames.unsqueeze(1)
+
+
+class _Residual(nn.Module):
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.shortcut = (
+            nn.Conv2d(before, after, 1, stride, bias=False)
+            if before != after or stride != 1
+            else None
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        active = F.relu(self.norm1(maps))
+        skip = maps if self.shortcut is None else self.shortcut(active)
+        return self.conv2(F.relu(self.norm2(self.conv1(active)))) + skip  # type: ignore[no-any-return]
+
+
+class _AttentiveStatistics(nn.Module):
+    """Attentive mean and standard deviation over time (Okabe et al. 2018, arXiv 1803.10963)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = nn.Conv1d(channels, 1, 1)
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """Map [B, C, T] to [B, 2 C]."""
+        weights = self.score(sequence).softmax(dim=-1)
+        mean = (sequence * weights).sum(-1)
+        variance = (sequence.square() * weights).sum(-1) - mean.square()
+        return torch.cat([mean, variance.clamp_min(1e-4).sqrt()], dim=1)
+
+
+class SpectrogramCnn(nn.Module):
+    """Stem, three pre-activation residual blocks, attentive statistics of four bands, linear."""
+
+    supports_padding = False
+    #: One spectrogram frame for each place that the last block still sees.
+    minimum_samples = POINTS + 15 * HOP
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second, third = CHANNELS
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        self.blocks = nn.Sequential(
+            _Residual(first, first, stride=1),
+            _Residual(first, second, stride=2),
+            _Residual(second, third, stride=2),
+            nn.BatchNorm2d(third),
+            nn.ReLU(),
+        )
+        self.pools = nn.ModuleList(_AttentiveStatistics(third) for _ in range(BANDS))
+        self.output = nn.Linear(2 * third * BANDS, 2)
+
+    def embed(self, waveforms: Tensor) -> Tensor:
+        """Map waveforms [B, S] to embeddings [B, 768]; in training mode with masks."""
+        logs = log_spectrogram(waveforms)
+        if self.training:
+            logs = mask_spectrogram(logs)
+        maps = self.blocks(self.stem(logs.unsqueeze(1)))  # [B, 96, 14, T']
+        bands = F.adaptive_avg_pool2d(maps, (BANDS, maps.shape[3])).unbind(dim=2)
+        return torch.cat([pool(band) for pool, band in zip(self.pools, bands, strict=True)], dim=1)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Map waveforms [B, S] to logits [B, 2]."""
+        return self.output(self.embed(waveforms))  # type: ignore[no-any-return]

@@ -1,0 +1,83 @@
+"""Encoders that read the waveform: Wav2Vec2, XLSR, XLS-R, HuBERT, WavLM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from loradar.detector.front_end import valid_samples
+from loradar.detector.speech_encoder import LayerMix, SpeechEncoder
+from loradar.detector.wavlm import call_projections_as_modules
+
+
+class WaveformEncoder(SpeechEncoder):
+    """A model of the Wav2Vec2 family.
+
+    LayerDrop and the masking of features in training are switched off in every mode: a dropped
+    layer would drop its adapters, and the masks come from numpy's global generator.
+
+    Parameters
+    ----------
+    model : nn.Module
+        ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
+    layers : int, optional
+        Keep the first so many transformer layers.
+    learned_mix : bool
+        Mix all layers instead of taking the last.
+    """
+
+    model: Any  # nn.Module, whose attributes are transformers' own
+
+    def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
+        super().__init__()
+        self.model = model
+        config: Any = model.config
+        config.apply_spec_augment = False
+        config.layerdrop = 0.0
+        if hasattr(model, "masked_spec_embed"):
+            self.model.masked_spec_embed.requires_grad_(False)  # serves those masks alone
+        stack = self.model.encoder
+        if layers is not None:
+            stack.layers = stack.layers[:layers]
+            config.num_hidden_layers = layers
+        if config.model_type == "wavlm":
+            call_projections_as_modules(model)
+        self.mix = LayerMix(len(stack.layers) + 1) if learned_mix else None
+        self.width = config.hidden_size
+        # Group norm in the first convolution takes its statistics over time, padding included.
+        self.supports_padding = config.feat_extract_norm == "layer"
+        self._strides = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+
+    def frames(self, samples: int) -> int:
+        """Return the frames that so many samples give."""
+        for kernel, stride in self._strides:
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+    def freeze_feature_encoder(self) -> None:
+        """Freeze the convolutions; in training they would else ask a gradient of the waveform."""
+        self.model.feature_extractor._freeze_parameters()
+
+    def layers(self, waveforms: Tensor, lengths: Tensor | None) -> list[Tensor]:
+        """Return the input of the first layer and the output of each, or the last output alone."""
+        mask = None if lengths is None else valid_samples(lengths, waveforms.shape[1]).long()
+        if self.mix is None:
+            return [self.model(waveforms, attention_mask=mask).last_hidden_state]
+        found: list[Tensor] = []
+        stack = self.model.encoder.layers
+        # Own hooks: what transformers records differs between models and versions.
+        hooks = [stack[0].register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))]
+        for layer in stack:
+            hooks.append(layer.register_forward_hook(lambda *call: found.append(_first(call[2]))))
+        try:
+            self.model(waveforms, attention_mask=mask)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
+
+
+def _first(output: Any) -> Any:
+    # WavLM's layers return (hidden states, position bias).
+    return output[0] if isinstance(output, tuple) else output
