@@ -23,7 +23,8 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anyw
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .9rem;
   border-top: 1px solid #d9dfe6; overflow-wrap: anywhere; }
 p { margin: .6rem 0; overflow-wrap: anywhere; white-space: pre-line; }
-figure { margin: 1rem 0; overflow-x: auto; }
+figure { margin: 1rem 0; }
+.scroll { overflow-x: auto; }
 figure img { display: block; height: auto; max-width: 100%; }
 figcaption { color: #5a6675; font-size: .88rem; margin-top: .4rem; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -115,6 +116,6 @@ def _table(table: pd.DataFrame, caption: str) -> str:
     )
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
-        f"<figure><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
-        f"{below}</figure>"
+        f'<figure><div class="scroll"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody></table></div>{below}</figure>"
     )

@@ -111,14 +111,11 @@ def write_scores(path: Path | str, table: pd.DataFrame) -> None:
             raise InputError(f"cannot write {path}: the table has no column '{name}'")
     others = [name for name in table.columns if name not in COLUMNS]
     ordered = table.reindex(columns=[*COLUMNS, *others])
+    data = ordered.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    if str(path).endswith(".gz"):
+        data = gzip.compress(data, mtime=0)  # no time stamp: equal tables give equal bytes
     with atomic_path(path) as temporary:
-        # mtime=0: equal tables give equal bytes.
-        ordered.to_csv(
-            temporary,
-            index=False,
-            lineterminator="\n",
-            compression={"method": "gzip", "mtime": 0} if str(path).endswith(".gz") else None,
-        )
+        temporary.write_bytes(data)
 
 
 def join_manifest(

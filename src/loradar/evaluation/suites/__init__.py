@@ -1,0 +1,1 @@
+"""Fixed evaluations: what is trained on, what is scored, and what is reported."""
