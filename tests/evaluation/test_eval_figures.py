@@ -45,6 +45,13 @@ def test_det_plot_of_perfect_and_inverted_scores_stays_finite() -> None:
     assert len(png_bytes(figure)) > 1000
 
 
+def test_names_are_not_read_as_formulas() -> None:
+    figure = det_plot({"_a$b$_{": ([1.0], [0.0])}, "$\\broken")
+    assert len(png_bytes(figure)) > 1000
+    assert figure.legends[0].get_texts()[0].get_text().startswith(" _a")
+    assert len(png_bytes(heat_map([[1.0]], ["$x$_{"], ["$"], unit="$_{$"))) > 1000
+
+
 def test_figures_refuse_nonsense() -> None:
     with pytest.raises(ConfigError, match="at least one system"):
         det_plot({})

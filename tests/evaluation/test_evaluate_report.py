@@ -10,7 +10,7 @@ from loradar.errors import InputError
 from loradar.evaluation.det import eer, eer_tie_safe
 from loradar.evaluation.evaluate import evaluate
 from loradar.evaluation.metrics import act_dcf, cllr, min_dcf
-from loradar.evaluation.table import interval, percent, report_tables
+from loradar.evaluation.table import blocks_frame, interval, percent, report_tables, rich_table
 
 BLOCK = {
     "eer",
@@ -210,3 +210,13 @@ def test_percent_and_interval() -> None:
     assert percent(0.0671, 1) == "6.7"
     assert percent(None) == interval(None) == "–"
     assert interval([0.01, 0.0234]) == "1.00–2.34"
+
+
+def test_names_in_tables_are_not_markup() -> None:
+    report = evaluate(_table().replace({"A1": "[red]A1[/x]"}), resamples=0)
+    console = Console(file=StringIO(), width=200)
+    frame = blocks_frame(report["by_attack"], "attack")
+    console.print(rich_table(frame, "[bold]title"))
+    assert "[red]A1[/x]" in console.file.getvalue()
+    assert "[bold]title" in console.file.getvalue()
+    assert frame["EER %"].tolist() == [percent(b["eer"]) for b in report["by_attack"].values()]

@@ -16,6 +16,7 @@ from loradar.evaluation.suites.baselines import (
     trivial,
 )
 from loradar.evaluation.suites.mini import FOLDS, mini_report, ood_groups, parts
+from loradar.evaluation.table import mini_frame
 
 SELECTIONS = {
     f"{name}{suffix}"
@@ -110,6 +111,20 @@ def test_a_group_without_clips_leaves_the_average_and_the_count_says_so() -> Non
     assert set(report["matched"]["ood"]) == set(FOLDS["B"]) - {"codec-lm"}
     assert report["matched"]["ood_average"]["groups"] == 3
     assert report["all"]["ood_average"]["groups"] == 4
+
+
+def test_frame_sets_systems_side_by_side() -> None:
+    clips = _clips()
+    reports = {
+        "system": mini_report(clips, "A", resamples=5),
+        "corpus prior": mini_report(clips.assign(score=corpus_prior(clips, "A")), "A", resamples=5),
+    }
+    frame = mini_frame(reports)
+    assert frame["system"].tolist() == ["system", "corpus prior"]
+    average = reports["system"]["matched"]["ood_average"]
+    assert frame.loc[0, "OOD"] == f"{100 * average['eer_tie_safe']:.1f}"
+    assert frame.loc[1, "within-corpus AUC"] == "0.500"
+    assert set(FOLDS["B"]) < set(frame.columns)
 
 
 def test_logistic_regression_is_at_its_minimum_and_separates() -> None:

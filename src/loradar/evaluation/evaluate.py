@@ -61,7 +61,8 @@ def evaluate(
         "llr_from"}``. Rates are fractions, Cllr is in bits. A block that lacks a class holds None
         and the counts; so does ``ood_average`` when ``ood`` is not given. ``llr_from`` says what
         ``act_dcf`` and ``cllr`` read: ``llr``, ``score``, or ``mixed`` (``llr`` where filled).
-        ``trials`` counts the rows used and left out.
+        ``trials`` counts the rows used and left out. ``eer_ci`` is the interval of
+        ``eer_tie_safe``: on scores with many ties ``eer`` may lie outside it.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def evaluate(
         if column in trials:
             for value, spoofed in _values(trials[column], real):
                 rows[column, value] = spoofed | real
-    averaged = [(ood_column, str(value)) for value in ood or ()]
+    averaged = [(ood_column, str(value)) for value in dict.fromkeys(ood or ())]
     for column, value in averaged:
         if (column, value) not in rows:
             known = ", ".join(name for where, name in rows if where == column) or "none"

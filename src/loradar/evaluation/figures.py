@@ -54,7 +54,7 @@ def det_plot(systems: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str = ""
         rate = eer_tie_safe(bonafide, spoof)
         colour = COLOURS[index % len(COLOURS)]
         style = ("-", "--", ":")[index // len(COLOURS) % 3]
-        label = f"{name} (EER {100 * rate:.2f} %)"
+        label = _plain(f"{name} (EER {100 * rate:.2f} %)")
         axes.plot(ndtri(far), ndtri(frr), style, color=colour, linewidth=1.6, label=label)
         shown = min(max(rate, floor), 1 - floor)
         axes.plot(ndtri(shown), ndtri(shown), "o", color=colour, markersize=5)
@@ -68,7 +68,7 @@ def det_plot(systems: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str = ""
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel("spoof accepted (%)")
     axes.set_ylabel("bona fide rejected (%)")
-    axes.set_title(title)
+    axes.set_title(_plain(title))
     axes.grid(color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
@@ -110,8 +110,8 @@ def heat_map(
     figure = _figure(1.9 + 0.075 * longest + 0.62 * len(columns), 1.5 + 0.36 * max(len(rows), 3))
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="cividis", aspect="auto")
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), [_plain(name) for name in columns])
+    axes.set_yticks(range(len(rows)), [_plain(name) for name in rows])
     if max(len(name) for name in columns) > 5:
         axes.tick_params(axis="x", labelrotation=40)
         for label in axes.get_xticklabels():
@@ -122,12 +122,12 @@ def heat_map(
         value = matrix[row, column]
         colour = "white" if value < middle else "black"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axes.set_title(title)
-    axes.set_xlabel(column_label)
-    axes.set_ylabel(row_label)
+    axes.set_title(_plain(title))
+    axes.set_xlabel(_plain(column_label))
+    axes.set_ylabel(_plain(row_label))
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.03)
-    bar.set_label(unit)
+    bar.set_label(_plain(unit))
     return figure
 
 
@@ -143,6 +143,12 @@ def save_png(path: Path | str, figure: Figure, dpi: int = 150) -> None:
     """Write a figure as a PNG file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(png_bytes(figure, dpi))
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading names as formulas ($) or as not for the legend (_)."""
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -1,9 +1,12 @@
-"""Tables for the terminal: rates in percent, Cllr in bits."""
+"""Tables for people: rates in percent, Cllr in bits; for the terminal and for HTML reports."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from loradar.evaluation.evaluate import Block
@@ -16,57 +19,76 @@ def percent(rate: float | None, digits: int = 2) -> str:
     return NONE if rate is None else f"{100 * rate:.{digits}f}"
 
 
-def interval(limits: list[float] | tuple[float, float] | None, digits: int = 2) -> str:
-    """Write an interval of fractions as ``low-high`` in percent."""
+def interval(limits: Sequence[float] | None, digits: int = 2) -> str:
+    """Write an interval of fractions as ``low–high`` in percent."""
     if limits is None:
         return NONE
     return f"{percent(limits[0], digits)}–{percent(limits[1], digits)}"
 
 
-def report_tables(report: dict[str, Any], title: str = "") -> list[Table]:
-    """Lay out a report of `evaluate.evaluate`: one table pooled, one for each breakdown.
+def blocks_frame(blocks: Mapping[str, Block], first: str) -> pd.DataFrame:
+    """Lay out blocks of `evaluate.evaluate` as formatted text, one row a block.
 
-    Breakdowns without a value are left out.
+    Parameters
+    ----------
+    blocks : mapping of str to block
+        A breakdown such as ``report["by_attack"]``.
+    first : str
+        Heading of the column of names.
     """
-    tables = [_table(title or "All trials", "", {"pooled": report["pooled"]})]
-    average = report["ood_average"]
-    if average["eer"] is not None:
-        tables[0].add_row(
-            "OOD average", percent(average["eer"]), interval(average["eer_ci"]), *[""] * 5
-        )
-    for name, blocks in report.items():
-        if name.startswith("by_") and blocks:
-            column = name.removeprefix("by_")
-            tables.append(_table(f"By {column} (against all bona fide trials)", column, blocks))
-    tables[-1].caption = _caption(report)
-    return tables
-
-
-def _table(title: str, first: str, blocks: dict[str, Block]) -> Table:
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column(first)
-    for name in ("EER %", "95 %", "minDCF", "actDCF", "Cllr bits", "bona fide", "spoof"):
-        table.add_column(name, justify="right")
-    for name, block in blocks.items():
-        table.add_row(
+    columns = [first, "EER %", "95 %", "minDCF", "actDCF", "Cllr bits", "bona fide", "spoof"]
+    rows = [
+        [
             name,
             percent(block["eer"]),
             interval(block["eer_ci"]),
             *(_number(block[key]) for key in ("min_dcf", "act_dcf", "cllr")),
             f"{block['bonafide']:,}",
             f"{block['spoof']:,}",
-        )
+        ]
+        for name, block in blocks.items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def rich_table(frame: pd.DataFrame, title: str = "", caption: str = "") -> Table:
+    """Turn a frame of text into a table for the terminal; only its first column is left-aligned."""
+    table = Table(
+        title=escape(title) or None,
+        caption=escape(caption) or None,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for index, name in enumerate(frame.columns):
+        table.add_column(escape(str(name)), justify="right" if index else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(escape(str(cell)) for cell in row))
     return table
 
 
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
+def report_tables(report: Mapping[str, Any], title: str = "All trials") -> list[Table]:
+    """Lay out a report of `evaluate.evaluate`: one table pooled, one for each breakdown.
+
+    Breakdowns without a value are left out.
+    """
+    pooled = blocks_frame({"pooled": report["pooled"]}, "")
+    average = report["ood_average"]
+    if average["eer"] is not None:
+        rates = [percent(average["eer"]), interval(average["eer_ci"])]
+        pooled.loc[len(pooled)] = ["OOD average", *rates, *[""] * (len(pooled.columns) - 3)]
+    tables = [rich_table(pooled, title, caption(report))]
+    for name, blocks in report.items():
+        if name.startswith("by_") and blocks:
+            column = name.removeprefix("by_")
+            heading = f"By {column} (against all bona fide trials)"
+            tables.append(rich_table(blocks_frame(blocks, column), heading))
+    return tables
 
 
-def _caption(report: dict[str, Any]) -> str:
-    """Say where actDCF and Cllr come from, and which trials were left out."""
+def caption(report: Mapping[str, Any]) -> str:
+    """Say where actDCF and Cllr come from, and how many trials were left out."""
     source = {
-        "llr": "calibrated llr",
+        "llr": "the calibrated llr",
         "score": "the raw score (not calibrated)",
         "mixed": "llr where there is one, else the raw score",
     }
@@ -78,3 +100,40 @@ def _caption(report: dict[str, Any]) -> str:
     if counts["without_label"]:
         parts.append(f"Left out for want of a label: {counts['without_label']}.")
     return " ".join(parts)
+
+
+def mini_frame(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Set systems side by side on one fold of the mini benchmark, as formatted text.
+
+    Tie-safe EERs in percent, since some baselines have many ties; matched clips unless said.
+
+    Parameters
+    ----------
+    reports : mapping of str to dict
+        Each system's `suites.mini.mini_report` on the same fold.
+    """
+    rows = []
+    for name, report in reports.items():
+        matched = report["matched"]
+        average = matched["ood_average"]
+        row = {
+            "system": name,
+            "ID": percent(matched["id"]["eer_tie_safe"], 1),
+            "OOD": percent(average["eer_tie_safe"], 1),
+            "95 %": interval(average["eer_ci"], 1),
+        }
+        for group, block in matched["ood"].items():
+            row[group] = percent(block["eer_tie_safe"], 1)
+        row["within-corpus AUC"] = _number(average["within_corpus_auc"])
+        for heading, selection in (
+            ("OOD pair-disjoint", "pair_disjoint"),
+            ("OOD without LJ", "matched_without_lj"),
+            ("OOD all clips", "all"),
+        ):
+            row[heading] = percent(report[selection]["ood_average"]["eer_tie_safe"], 1)
+        rows.append(row)
+    return pd.DataFrame(rows).fillna(NONE)
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
