@@ -168,11 +168,13 @@ def _same_level(changed: Samples, original: Samples) -> Samples:
 
 
 def _mu_encode(x: Samples) -> Samples:
-    return np.copysign(np.log1p(255 * np.abs(x)) / np.log(256.0), x).astype(np.float32)
+    coded: Samples = np.copysign(np.log1p(255 * np.abs(x)) / np.log(256.0), x).astype(np.float32)
+    return coded
 
 
 def _mu_decode(y: Samples) -> Samples:
-    return np.copysign(np.expm1(np.abs(y) * np.log(256.0)) / 255, y).astype(np.float32)
+    decoded: Samples = np.copysign(np.expm1(np.abs(y) * np.log(256.0)) / 255, y).astype(np.float32)
+    return decoded
 
 
 _A = 87.6
