@@ -1,0 +1,214 @@
+"""The settings of a mixture of LoRA experts, validated and written as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from loradar.errors import ConfigError
+
+GRANULARITIES = ("frame", "utterance")
+SCOPES = ("block", "projection")
+
+
+@dataclass(frozen=True, slots=True)
+class MoeLoraConfig:
+    """Settings of a mixture of LoRA experts (DESIGN section 2).
+
+    Attributes
+    ----------
+    experts : int
+        Number of experts E. With 1 it is plain LoRA, without a router.
+    rank : int
+        Rank r of each expert.
+    alpha : float, optional
+        The experts' sum is scaled by ``alpha / rank``. None means ``rank``: a scale of 1.
+    top_k : int
+        Experts chosen at each position, 1 to ``experts``; ``experts`` makes the mixture dense.
+        Has no meaning, and is not looked at, when ``experts`` is 1.
+    granularity : {"frame", "utterance"}
+        Each time frame chooses its experts, or each clip does by the mean over its valid frames.
+    scope : {"block", "projection"}
+        One router an attention block, read from the block's input and shared by its projections,
+        or one router a projection.
+    temperature : float
+        The logits are divided by it before the softmax.
+    noise : float
+        Standard deviation of normal noise on the logits in training (noisy top-k; Shazeer et
+        al. 2017, arXiv 1701.06538, with a fixed deviation instead of a learned one).
+    renormalise : bool, optional
+        Whether the chosen gates are divided by their sum. None means yes for ``top_k > 1`` and no
+        for ``top_k == 1``, where they would be the constant 1 and the router without a gradient.
+    dropout : float
+        Dropout on the experts' input in training (the base's input is untouched).
+    targets : tuple of str
+        Last parts of the names of the linear modules to adapt.
+    layers : tuple of int, optional
+        Which of the blocks found, counted from 0 in the model's order; None means all.
+    balance_weight : float
+        Weight of the load-balance loss.
+    z_weight : float
+        Weight of the router z-loss.
+    orthogonality_weight : float
+        Weight of the overlap between experts.
+    entropy_weight : float
+        Weight of the routing entropy: above 0 makes routing sharper, below 0 more even.
+
+    Raises
+    ------
+    ConfigError
+        For a value outside its range, and for ``renormalise=True`` with ``top_k == 1 < experts``.
+
+    Examples
+    --------
+    >>> config = MoeLoraConfig(experts=4, top_k=1)
+    >>> config.renormalises
+    False
+    >>> MoeLoraConfig.from_json(config.to_json()) == config
+    True
+    """
+
+    experts: int = 8
+    rank: int = 8
+    alpha: float | None = None
+    top_k: int = 2
+    granularity: str = "frame"
+    scope: str = "block"
+    temperature: float = 1.0
+    noise: float = 0.0
+    renormalise: bool | None = None
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "out_proj")
+    layers: tuple[int, ...] | None = None
+    balance_weight: float = 0.01
+    z_weight: float = 0.0
+    orthogonality_weight: float = 0.0
+    entropy_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("experts", "rank", "top_k"):
+            value = getattr(self, name)
+            if not _is_int(value) or value < 1:
+                raise _bad(name, value, "a whole number of at least 1")
+        if self.experts > 1 and self.top_k > self.experts:
+            raise _bad("top_k", self.top_k, f"at most the number of experts, {self.experts}")
+        if self.alpha is not None and not (_is_number(self.alpha) and self.alpha > 0):
+            raise _bad("alpha", self.alpha, "a number above 0, or null for the rank")
+        if self.granularity not in GRANULARITIES:
+            raise _bad("granularity", self.granularity, " or ".join(GRANULARITIES))
+        if self.scope not in SCOPES:
+            raise _bad("scope", self.scope, " or ".join(SCOPES))
+        if not (_is_number(self.temperature) and self.temperature > 0):
+            raise _bad("temperature", self.temperature, "a number above 0")
+        if self.renormalise not in (None, True, False):
+            raise _bad("renormalise", self.renormalise, "true, false or null")
+        if self.renormalise and self.top_k == 1 < self.experts:
+            raise ConfigError(
+                "moe_lora.renormalise cannot be true with top_k 1: the gate would be the constant "
+                "1 and the router would get no gradient; leave it out or use top_k 2"
+            )
+        if not (_is_number(self.dropout) and 0 <= self.dropout < 1):
+            raise _bad("dropout", self.dropout, "a number from 0 up to but not including 1")
+        for name in ("noise", "balance_weight", "z_weight", "orthogonality_weight"):
+            value = getattr(self, name)
+            if not (_is_number(value) and value >= 0):
+                raise _bad(name, value, "a number of at least 0")
+        if not _is_number(self.entropy_weight):
+            raise _bad("entropy_weight", self.entropy_weight, "a number")
+        self._check_places()
+
+    def _check_places(self) -> None:
+        """Check ``targets`` and ``layers``, and make tuples of the lists JSON and YAML give."""
+        targets = self.targets
+        if isinstance(targets, str) or not all(isinstance(t, str) and t for t in targets):
+            raise _bad("targets", targets, "a list of module names")
+        if not targets or len(set(targets)) != len(targets):
+            raise _bad("targets", targets, "a list of at least one name, none twice")
+        object.__setattr__(self, "targets", tuple(targets))
+        layers = self.layers
+        if layers is None:
+            return
+        if isinstance(layers, (str, int)) or not all(_is_int(n) and n >= 0 for n in layers):
+            raise _bad("layers", layers, "a list of block numbers from 0, or null for all")
+        if not layers or len(set(layers)) != len(layers):
+            raise _bad("layers", layers, "a list of at least one number, none twice")
+        object.__setattr__(self, "layers", tuple(layers))
+
+    @property
+    def scale(self) -> float:
+        """The factor ``alpha / rank`` on the experts' sum."""
+        return 1.0 if self.alpha is None else self.alpha / self.rank
+
+    @property
+    def renormalises(self) -> bool:
+        """Whether the chosen gates are divided by their sum, the default resolved."""
+        return self.top_k > 1 if self.renormalise is None else self.renormalise
+
+    @property
+    def routed(self) -> bool:
+        """Whether there are routers at all (more than one expert)."""
+        return self.experts > 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values (lists for tuples)."""
+        values = asdict(self)
+        values["targets"] = list(self.targets)
+        values["layers"] = None if self.layers is None else list(self.layers)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MoeLoraConfig:
+        """Make a configuration of ``values``; what is left out keeps its default.
+
+        Raises
+        ------
+        ConfigError
+            For a key that is not a setting, or a value outside its range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"moe_lora has no setting {', '.join(map(repr, unknown))}; "
+                f"there are {', '.join(sorted(known))}"
+            )
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"moe_lora settings are not valid: {error}") from None
+
+    def to_json(self) -> str:
+        """Return the settings as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> MoeLoraConfig:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ConfigError
+            When ``text`` is not a JSON object of valid settings.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"moe_lora settings are not JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError("moe_lora settings must be a JSON object")
+        return cls.from_dict(values)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _bad(name: str, value: object, wanted: str) -> ConfigError:
+    return ConfigError(f"moe_lora.{name} is {value!r}; it must be {wanted}")

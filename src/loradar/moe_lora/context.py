@@ -1,0 +1,103 @@
+"""What routers need to know and tell about the forward in progress."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from loradar.moe_lora.router import Routing
+from loradar.moe_lora.statistics import RoutingTotals
+
+
+class _ThreadState(threading.local):
+    """One thread's forward: threads that share a model must not see each other's gates."""
+
+    def __init__(self) -> None:
+        self.mask: Tensor | None = None
+        self.started = False
+        self.routings: dict[str, Routing] = {}
+
+
+class RoutingContext:
+    """The frame mask routers read, and the routings they leave, for one adapted model.
+
+    Each thread has its own mask and records, so one model can serve several.
+    """
+
+    def __init__(self) -> None:
+        self._thread = _ThreadState()
+        self._last_mask: Tensor | None = None
+        self._lock = threading.Lock()
+        self.totals: dict[str, RoutingTotals] = {}
+
+    @property
+    def started(self) -> bool:
+        """Whether the model has run at all in this thread."""
+        return self._thread.started
+
+    @property
+    def routings(self) -> dict[str, Routing]:
+        """The routing of each router in this thread's last forward."""
+        return self._thread.routings
+
+    def begin(self) -> None:
+        """Forget the last forward; called as the model starts a new one."""
+        self._thread.started = True
+        self._thread.routings = {}
+        self._last_mask = self._thread.mask
+
+    def forget(self) -> None:
+        """Be as new: no forward and no totals (after the injection's own forward)."""
+        self._thread.started = False
+        self._thread.routings = {}
+        self.reset_totals()
+
+    @contextmanager
+    def masked(self, mask: Tensor | None) -> Iterator[None]:
+        """Let routers see ``mask`` (``[B, T]`` bool, or None for no mask) inside the block."""
+        before = self._thread.mask
+        self._thread.mask = self._last_mask = mask
+        try:
+            yield
+        finally:
+            self._thread.mask = before
+
+    def frame_mask(self) -> Tensor | None:
+        """Return the mask of the forward in progress.
+
+        Gradient checkpointing runs blocks again inside the backward, when the ``with`` block may
+        be over and, on an accelerator, in another thread: there it is the last forward's mask.
+        """
+        return self._last_mask if _in_backward() else self._thread.mask
+
+    def record(self, name: str, routing: Routing) -> None:
+        """Keep a router's decision and add it to the totals, once a forward."""
+        if _in_backward():
+            return
+        self._thread.started = True
+        self._thread.routings[name] = routing
+        with self._lock:
+            if name not in self.totals:
+                self.totals[name] = RoutingTotals()
+            self.totals[name].add(routing)
+
+    def reset_totals(self) -> None:
+        """Start the statistics anew."""
+        with self._lock:
+            self.totals = {}
+
+
+class BlockGates(threading.local):
+    """The gates of a block's router, from its start to its end, for its projections."""
+
+    def __init__(self) -> None:
+        self.current: Tensor | None = None
+
+
+def _in_backward() -> bool:
+    """Whether autograd is running in this thread, as when checkpointing recomputes a block."""
+    return bool(torch._C._current_graph_task_id() != -1)

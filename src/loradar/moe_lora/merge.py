@@ -1,0 +1,36 @@
+"""Folding adapters into the base weights, where that is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from loradar.errors import MergeError
+from loradar.moe_lora.config import MoeLoraConfig
+from loradar.moe_lora.layer import MoeLoraLinear
+
+
+def check_mergeable(config: MoeLoraConfig) -> None:
+    """Raise `MergeError` where one weight matrix cannot stand for the mixture."""
+    if config.routed:
+        raise MergeError(
+            f"a mixture of {config.experts} experts cannot be merged: its gates change with the "
+            f"{config.granularity}, and one weight matrix cannot; only experts=1 (plain LoRA) can"
+        )
+
+
+@torch.no_grad()
+def merge_layers(layers: Iterable[MoeLoraLinear]) -> list[nn.Linear]:
+    """Add ``scale * B A`` to each base's weight and return the bases.
+
+    The product is taken in float64, so that merging rounds once, to the weight's own type.
+    """
+    bases = []
+    for layer in layers:
+        change = layer.config.scale * (layer.B.double() @ layer.A.double())
+        weight = layer.base.weight
+        weight.copy_(weight.double() + change)
+        bases.append(layer.base)
+    return bases

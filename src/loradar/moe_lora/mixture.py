@@ -1,0 +1,239 @@
+"""The handle on a model's adapters and routers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from loradar.errors import CheckpointError, LoradarError
+from loradar.moe_lora.adapters import compare_names, read_adapters, write_adapters
+from loradar.moe_lora.config import MoeLoraConfig
+from loradar.moe_lora.context import RoutingContext
+from loradar.moe_lora.layer import MoeLoraLinear
+from loradar.moe_lora.losses import collect
+from loradar.moe_lora.merge import check_mergeable, merge_layers
+from loradar.moe_lora.router import Router
+from loradar.moe_lora.statistics import RoutingStatistics
+
+
+class MoeLora:
+    """What `loradar.moe_lora.inject` returns: adapters and routers of one model, by name.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The adapted model.
+    config : MoeLoraConfig
+        Its settings.
+    adapters : dict of str to MoeLoraLinear
+        By the name of the module they stand in for. Empty after `merge` and `undo`.
+    routers : dict of str to Router
+        By the name of their block (scope ``block``) or adapter (scope ``projection``). Empty for
+        ``experts == 1``.
+    context : RoutingContext
+        Mask and records of the forward in progress.
+
+    Notes
+    -----
+    Losses, `gates` and `mask` concern the calling thread's last forward of the model; statistics
+    sum over all forwards of all threads. Gradient checkpointing works (with
+    ``use_reentrant=False`` where auxiliary losses are on); the backward must then come before
+    the next forward with another mask.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: MoeLoraConfig,
+        context: RoutingContext,
+        adapters: dict[str, MoeLoraLinear],
+        routers: dict[str, Router],
+        undo: Callable[[], None],
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.adapters = adapters
+        self.routers = routers
+        self.context = context
+        self._undo = undo
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Iterate over the parameters of adapters and routers."""
+        for adapter in self.adapters.values():
+            yield adapter.A
+            yield adapter.B
+        for router in self.routers.values():
+            yield router.weight
+
+    def num_parameters(self) -> int:
+        """Return how many numbers adapters and routers hold."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def mask(self, frame_mask: Tensor | None) -> AbstractContextManager[None]:
+        """Say which frames are valid, for forwards inside the ``with`` block.
+
+        Padding then never votes in utterance means, losses or statistics.
+
+        Parameters
+        ----------
+        frame_mask : Tensor or None
+            ``[B, T]`` bool, True at valid frames; T is the number of frames the adapted blocks
+            see. None means all.
+
+        Examples
+        --------
+        >>> with mixture.mask(frame_mask):  # doctest: +SKIP
+        ...     logits = model(waveforms)
+        """
+        return self.context.masked(frame_mask)
+
+    def auxiliary_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the losses of the last forward, summed over routers.
+
+        Returns
+        -------
+        total : Tensor
+            Scalar to add to the task's loss, weighted as the configuration says.
+        terms : dict of str to Tensor
+            Each term unweighted and detached: ``balance``, ``z``, ``orthogonality`` (summed over
+            adapters) and ``entropy``. Empty for ``experts == 1``, whose total is 0.
+
+        Raises
+        ------
+        LoradarError
+            When the model has not run in this thread.
+        """
+        if not self.config.routed:
+            return torch.zeros((), device=self._device()), {}
+        self._need_forward("auxiliary_loss")
+        routings = self.context.routings
+        lost = [
+            name
+            for name, routing in routings.items()
+            if self.routers[name].training
+            and self.routers[name].weight.requires_grad
+            and not routing.logits.requires_grad
+        ]
+        if lost and torch.is_grad_enabled():
+            warnings.warn(
+                f"the auxiliary losses of {lost[0]} have no gradient: the last forward ran under "
+                "no_grad or in reentrant gradient checkpointing (use use_reentrant=False)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        matrices = [adapter.A for adapter in self.adapters.values()]
+        return collect(routings.values(), matrices, self.config)
+
+    def statistics(self) -> RoutingStatistics:
+        """Return load, gates, entropy and dead experts since `reset_statistics`."""
+        return RoutingStatistics.of(self.context.totals)
+
+    def reset_statistics(self) -> None:
+        """Start the statistics anew."""
+        self.context.reset_totals()
+
+    def gates(self) -> dict[str, Tensor]:
+        """Return the mean gates of each clip of the last forward.
+
+        Returns
+        -------
+        dict of str to Tensor
+            ``[B, E]`` by router, over valid frames, detached; zeros for a clip without any.
+
+        Raises
+        ------
+        LoradarError
+            When the model has not run in this thread.
+        """
+        if not self.config.routed:
+            return {}
+        self._need_forward("gates")
+        return {name: routing.clip_gates() for name, routing in self.context.routings.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the tensors of adapters and routers under their names in the model's own."""
+        own = {id(parameter) for parameter in self.parameters()}
+        return {
+            name: parameter.detach()
+            for name, parameter in self.model.named_parameters()
+            if id(parameter) in own
+        }
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], where: str = "state dict") -> None:
+        """Copy ``tensors`` into adapters and routers, all or none.
+
+        Raises
+        ------
+        CheckpointError
+            When a tensor is missing, unknown or of another shape.
+        """
+        own = self.state_dict()
+        compare_names(tensors, own, where)
+        for name, tensor in tensors.items():
+            if tensor.shape != own[name].shape:
+                raise CheckpointError(
+                    f"{where}: tensor {name} has shape {list(tensor.shape)} but the model needs "
+                    f"{list(own[name].shape)}; it was made for another base model"
+                )
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``moe_lora.safetensors`` and ``moe_lora.json`` to ``folder``.
+
+        Raises
+        ------
+        CheckpointError
+            When the adapters have been taken out of the model.
+        """
+        if not self.adapters:
+            raise CheckpointError("there are no adapters to save: they were merged or taken out")
+        write_adapters(folder, self.config, self.state_dict())
+
+    def load(self, folder: Path | str) -> None:
+        """Read what `save` wrote, bit for bit, into these adapters.
+
+        Raises
+        ------
+        CheckpointError
+            When a file is missing, altered or of another kind, or was saved with other settings.
+        """
+        config, tensors = read_adapters(folder)
+        if config != self.config:
+            mine, other = self.config.to_dict(), config.to_dict()
+            name = next(key for key in mine if mine[key] != other[key])
+            raise CheckpointError(
+                f"{folder}: saved with {name}={other[name]!r}, but the model was adapted with "
+                f"{mine[name]!r}"
+            )
+        self.load_state_dict(tensors, str(folder))
+
+    def merge(self) -> None:
+        """Fold the adapters into the base weights and put the plain modules back.
+
+        Raises
+        ------
+        MergeError
+            When there is more than one expert: gates change with the input, weights cannot.
+        """
+        check_mergeable(self.config)
+        merge_layers(self.adapters.values())
+        self.undo()
+
+    def undo(self) -> None:
+        """Take adapters and routers out of the model and put the plain modules back."""
+        self._undo()
+        self.adapters.clear()
+        self.routers.clear()
+
+    def _device(self) -> torch.device | None:
+        return next((parameter.device for parameter in self.parameters()), None)
+
+    def _need_forward(self, what: str) -> None:
+        if not self.context.started:
+            raise LoradarError(f"{what} is about the last forward, but the model has not run yet")

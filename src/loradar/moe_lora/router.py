@@ -1,0 +1,199 @@
+"""The router: which experts work at each position, and how much."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from loradar.errors import InputError
+from loradar.moe_lora.config import MoeLoraConfig
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What a router decided for one batch. P is ``[B, T]`` (frame) or ``[B]`` (utterance).
+
+    Attributes
+    ----------
+    logits : Tensor
+        ``[*P, E]``, float32 at least, without noise and temperature.
+    scores : Tensor
+        ``[*P, E]``: the logits with noise and temperature, of which the softmax is taken.
+    selected : Tensor
+        ``[*P, E]`` bool: the k experts chosen at each position.
+    gates : Tensor
+        ``[*P, E]``: weights of the experts, 0 where not selected.
+    config : MoeLoraConfig
+        The router's settings.
+    valid : Tensor or None
+        ``[*P]`` bool: positions that count in losses and statistics; None means all.
+    """
+
+    logits: Tensor
+    scores: Tensor
+    selected: Tensor
+    gates: Tensor
+    config: MoeLoraConfig
+    valid: Tensor | None
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """``[*P, E]``: softmax over all experts. Computed when first asked for."""
+        return self.scores.softmax(-1)
+
+    def clip_gates(self) -> Tensor:
+        """Return the mean gates of each clip over its valid frames, ``[B, E]``, detached.
+
+        Zeros for a clip without any. Frames without a batch axis are one clip.
+        """
+        gates = self.gates.detach()
+        valid = self.valid
+        if valid is not None:
+            gates = gates.masked_fill(~valid.unsqueeze(-1), 0)
+        if self.config.granularity == "utterance":
+            return gates
+        experts = gates.shape[-1]
+        if gates.ndim < 3:
+            gates = gates.reshape(1, -1, experts)
+            valid = None if valid is None else valid.reshape(1, -1)
+        if valid is None:
+            return gates.mean(1)
+        return gates.sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+class Router(nn.Module):
+    """Linear router with a softmax over the k largest logits.
+
+    Logits and softmax are float32 whatever the model's type is (float64 for float64 input): in
+    bfloat16 two experts whose logits differ by less than 1 % would tie.
+
+    Parameters
+    ----------
+    features : int
+        Size of the input's last axis.
+    config : MoeLoraConfig
+        ``experts``, ``top_k``, ``granularity``, ``temperature``, ``noise`` and ``renormalise``
+        are used.
+    device, dtype : optional
+        Of the weight.
+
+    Attributes
+    ----------
+    weight : nn.Parameter
+        ``[E, features]``, uniform within ``1 / sqrt(features)`` at the start.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        config: MoeLoraConfig,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = nn.Parameter(
+            torch.empty(config.experts, features, device=device, dtype=dtype)
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weight anew."""
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def extra_repr(self) -> str:
+        """Describe the router for ``print(model)``."""
+        experts, features = self.weight.shape
+        return f"{features} -> {experts}, top {self.config.top_k}, {self.config.granularity}"
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Routing:
+        """Route a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            ``[B, T, features]``; for frame routing any ``[..., features]``.
+        mask : Tensor, optional
+            ``[B, T]`` bool, True at valid frames. The others never vote in utterance means.
+
+        Returns
+        -------
+        Routing
+
+        Raises
+        ------
+        InputError
+            When ``mask`` does not have the shape of the input's frames, or utterance routing gets
+            an input without a time axis.
+        """
+        return self.route(self.logits(inputs), mask)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return the logits of each frame, ``[..., E]``, in float32 at least."""
+        dtype = torch.promote_types(inputs.dtype, torch.float32)
+        with torch.autocast(inputs.device.type, enabled=False):
+            return F.linear(inputs.to(dtype), self.weight.to(dtype))
+
+    def route(self, logits: Tensor, mask: Tensor | None = None) -> Routing:
+        """Choose experts by the logits of each frame; see `forward`.
+
+        Parameters
+        ----------
+        logits : Tensor
+            ``[B, T, E]`` (frame routing: any ``[..., E]``), from `logits`.
+        mask : Tensor, optional
+            ``[B, T]`` bool.
+        """
+        config = self.config
+        mask = _checked_mask(mask, logits)
+        if config.granularity == "utterance":
+            logits, mask = _pool(logits, mask)
+        scores = logits
+        if config.noise and self.training:
+            scores = scores + config.noise * torch.randn_like(scores)
+        if config.temperature != 1:
+            scores = scores / config.temperature
+        # topk and not a threshold: among equal logits exactly k are chosen.
+        chosen = scores.detach().topk(config.top_k, sorted=False).indices
+        selected = torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, chosen, True)
+        if config.renormalises:
+            # The softmax over the chosen logits is the full softmax divided by its chosen part.
+            gates = scores.masked_fill(~selected, -torch.inf).softmax(-1)
+        else:
+            gates = scores.softmax(-1) * selected
+        return Routing(logits, scores, selected, gates, config, mask)
+
+
+def _checked_mask(mask: Tensor | None, logits: Tensor) -> Tensor | None:
+    if mask is None:
+        return None
+    if mask.shape != logits.shape[:-1]:
+        raise InputError(
+            f"the frame mask has shape {list(mask.shape)} but the router sees frames of shape "
+            f"{list(logits.shape[:-1])}; give one value for each frame of the encoder"
+        )
+    return mask.to(device=logits.device, dtype=torch.bool)
+
+
+def _pool(logits: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Average ``[B, T, E]`` over valid frames: ``[B, E]``, and which clips have any, ``[B]``.
+
+    The router is linear, so this equals the logits of the mean frame.
+    """
+    if logits.ndim != 3:
+        raise InputError(
+            f"utterance routing needs input of shape [batch, time, features], not "
+            f"{logits.ndim} axes"
+        )
+    if mask is None:
+        return logits.mean(1), None
+    # Filled and not multiplied by 0: padding may hold NaN.
+    total = logits.masked_fill(~mask.unsqueeze(-1), 0).sum(1)
+    return total / mask.sum(1, keepdim=True).clamp(min=1), mask.any(1)
