@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +31,7 @@ def test_a_relative_manifest_path_gives_absolute_clips(
 ) -> None:
     _write(tmp_path, "path", "a.wav")
     monkeypatch.chdir(tmp_path)
-    assert read_manifest("m.csv").table["path"].tolist() == [os.path.join(tmp_path, "a.wav")]
+    assert read_manifest("m.csv").table["path"].tolist() == [str(tmp_path / "a.wav")]
 
 
 @pytest.mark.parametrize(
