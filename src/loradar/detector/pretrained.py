@@ -73,7 +73,7 @@ def make_model(config: dict[str, Any]) -> nn.Module:
     values = dict(config)
     model_type = values.pop("model_type")
     try:
-        known = type(AutoConfig.for_model(model_type)())().to_dict()
+        known = AutoConfig.for_model(model_type).to_dict()
     except ValueError:
         raise ConfigError(f"encoder.config: unknown model_type {model_type!r}") from None
     # transformers takes any key and ignores it; a misspelt size must not pass.
