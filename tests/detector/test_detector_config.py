@@ -76,7 +76,7 @@ def test_mixture_of_each_mode():
         ({"backend": {"name": "none"}}, "needs a back-end"),
         ({"backend": {"name": "aasist", "dropout": 1.5}}, "backend.dropout"),
         ({"front_end": {"filter": "bandpass", "low_hz": 5000, "high_hz": 300}}, "must lie below"),
-        ({"adaptation": {"mode": "lora", "moe_lora": {}}}, "moe_lora is given, but mode is lora"),
+        ({"adaptation": {"mode": "lora", "moe_lora": {"experts": 0}}}, "experts"),
         ({"adaptation": {"mode": "moe_lora", "moe_lora": {"expert": 4}}}, "expert"),
         ({"adaptation": {"mode": "moe_lora", "moe_lora": {"experts": 0}}}, "experts"),
         (

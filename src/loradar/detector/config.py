@@ -106,6 +106,12 @@ class LoraConfig(_Section):
     layers: tuple[int, ...] | None = None
 
 
+def _mixture_of(options: Any) -> MoeLoraConfig:
+    if not isinstance(options, dict):
+        raise ConfigError("moe_lora must be a mapping of options")
+    return MoeLoraConfig.from_dict(options)
+
+
 class AdaptationConfig(_Section):
     """What of the encoder is trained.
 
@@ -130,17 +136,16 @@ class AdaptationConfig(_Section):
             return values
         values = dict(values)
         mode = values.get("mode")
-        for section in ("lora", "moe_lora"):
+        # A recipe may hold options of several modes, so that the mode is one switch; those of the
+        # other modes are checked all the same, and left out.
+        for section, check in (("lora", LoraConfig.model_validate), ("moe_lora", _mixture_of)):
             if section != mode and values.get(section) is not None:
-                raise ConfigError(f"{section} is given, but mode is {mode}")
+                check(values.pop(section))
         if mode == "lora" and values.get("lora") is None:
             values["lora"] = {}
         if mode == "moe_lora":
-            options = values.get("moe_lora") or {}
-            if not isinstance(options, dict):
-                raise ConfigError("moe_lora must be a mapping of options")
             # Written out in full, so that a later change of a default alters no checkpoint.
-            values["moe_lora"] = MoeLoraConfig.from_dict(options).to_dict()
+            values["moe_lora"] = _mixture_of(values.get("moe_lora") or {}).to_dict()
         return values
 
     @property

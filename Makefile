@@ -1,0 +1,42 @@
+# Every target sets up what it needs on a fresh machine: python3.11 or newer, make, pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CORPUS ?=
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: setup demo test test-slow check bench docs clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt src/loradar/__init__.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Loradar needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+demo: setup
+	$(BIN)/loradar demo --recipe recipes/demo.yaml -o runs/demo $(if $(CORPUS),--corpus '$(CORPUS)')
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+docs: setup
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf site .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,143 @@
+"""Cost of the MoE-LoRA linear map, forward and backward, in one interleaved run on 2 threads.
+
+Run it alone with ``python benchmarks/moe_lora_linear.py``; ``make bench`` calls `measure`.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loradar.moe_lora import MoeLoraConfig, MoeLoraLinear
+from loradar.moe_lora.context import RoutingContext
+
+THREADS = 2
+BATCH, FRAMES, WIDTH = 8, 200, 1024
+EXPERTS, RANK, TOP_K = 8, 8, 2
+ROUNDS, WARM_UP = 60, 5
+
+
+class ExpertLoop(nn.Module):
+    """The mixture written out expert by expert, as most public code does it.
+
+    Each expert works on all frames and its output is scaled by its gate, which is 0 for the
+    frames that did not choose it.
+    """
+
+    def __init__(self, source: MoeLoraLinear) -> None:
+        super().__init__()
+        config = source.config
+        self.base, self.router = source.base, source.router
+        downs = source.A.detach().split(config.rank)
+        ups = source.B.detach().split(config.rank, dim=1)
+        self.down = nn.ParameterList(nn.Parameter(down.clone()) for down in downs)
+        self.up = nn.ParameterList(nn.Parameter(up.clone()) for up in ups)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        assert self.router is not None
+        gates = self.router(inputs).gates
+        output = self.base(inputs)
+        for expert, (down, up) in enumerate(zip(self.down, self.up, strict=True)):
+            low = nn.functional.linear(inputs, down)
+            output = output + gates[..., expert : expert + 1] * nn.functional.linear(low, up)
+        return output
+
+
+def contenders() -> dict[str, nn.Module]:
+    """Return what is compared, all on the same frozen weight and none at zero."""
+    torch.manual_seed(0)
+    base = nn.Linear(WIDTH, WIDTH).requires_grad_(False)
+    config = MoeLoraConfig(experts=EXPERTS, rank=RANK, top_k=TOP_K)
+    moe_lora = MoeLoraLinear(base, config)
+    moe_lora.join(RoutingContext(), "layer")  # with the statistics it keeps inside a model
+    lora = MoeLoraLinear(base, MoeLoraConfig(experts=1, rank=EXPERTS * RANK))
+    for layer in (moe_lora, lora):
+        nn.init.normal_(layer.B, std=0.02)
+    return {"frozen": base, "lora": lora, "moe_lora": moe_lora, "loop": ExpertLoop(moe_lora)}
+
+
+def milliseconds(rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Time a forward and backward of each contender, ``rounds`` times in turn."""
+    modules = contenders()
+    inputs = torch.randn(BATCH, FRAMES, WIDTH, requires_grad=True)
+    gradient = torch.randn(BATCH, FRAMES, WIDTH)
+    times: dict[str, list[float]] = {name: [] for name in modules}
+    for turn in range(-WARM_UP, rounds):
+        for name, module in modules.items():
+            inputs.grad = None
+            module.zero_grad(set_to_none=True)
+            gc.disable()
+            start = time.perf_counter()
+            module(inputs).backward(gradient)
+            elapsed = time.perf_counter() - start
+            gc.enable()
+            if turn >= 0:
+                times[name].append(1e3 * elapsed)
+    return times
+
+
+def measure() -> list[dict[str, Any]]:
+    """Measure the three ratios, as rows for ``benchmarks/results.json``."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        times = milliseconds()
+    finally:
+        torch.set_num_threads(before)
+    how = (
+        f"input {BATCH * FRAMES} x {WIDTH}, output {WIDTH}, E {EXPERTS}, r {RANK}, k {TOP_K}, "
+        f"frame, own router, forward + backward with the input's gradient, float32, {THREADS} "
+        f"threads; median of {ROUNDS} ratios, each within one round of one interleaved run"
+    )
+    rank = EXPERTS * RANK
+    return [
+        _row("MoE-LoRA linear / frozen linear", times, "moe_lora", "frozen", None, "lower", how),
+        _row(
+            f"MoE-LoRA linear / LoRA of rank {rank}", times, "moe_lora", "lora", 1.05, "lower", how
+        ),
+        _row("loop over experts / MoE-LoRA linear", times, "loop", "moe_lora", 1.5, "higher", how),
+    ]
+
+
+def _row(
+    name: str,
+    times: dict[str, list[float]],
+    above: str,
+    below: str,
+    target: float | None,
+    better: str,
+    how: str,
+) -> dict[str, Any]:
+    # Ratios within a round: what else the machine does then slows both alike.
+    value = statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))
+    met = target is None or (value <= target if better == "lower" else value >= target)
+    return {
+        "name": name,
+        "value": round(value, 4),
+        "unit": "ratio",
+        "target": target,
+        "better": better,
+        "ok": met,
+        "how": how,
+    }
+
+
+def main() -> None:
+    """Print medians and ratios."""
+    rows = measure()
+    for row in rows:
+        goal = "" if row["target"] is None else f"target {row['target']}, "
+        verdict = "ok" if row["ok"] else "MISSED"
+        print(
+            f"{row['name']:40s} {row['value']:7.3f}  ({goal}{row['better']} is better: {verdict})"
+        )
+    print(rows[0]["how"])
+
+
+if __name__ == "__main__":
+    main()

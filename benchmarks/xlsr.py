@@ -1,0 +1,172 @@
+"""XLS-R 300M shape (random weights) + AASIST: what the mixture costs, and saves.
+
+Inference is interleaved in one process. A training step's peak memory needs a fresh process a mode,
+so each mode is a child that does a warm-up step and then timed steps, the children taking turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loradar.detector import Detector
+
+THREADS = 2
+SAMPLES = 64_600
+TRAIN_BATCH = 4
+INFERENCE_BATCH = 4
+ROUNDS = 3
+MODES = ("full", "full_frozen_features", "moe_lora")
+XLSR_300M = {
+    "model_type": "wav2vec2",
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "conv_bias": True,
+}
+
+
+def _detector(mode: str) -> Detector:
+    from loradar.detector import DetectorConfig, build_detector
+
+    moe_lora = {"experts": 8, "rank": 8, "top_k": 2}
+    config = DetectorConfig.model_validate(
+        {
+            "encoder": {
+                "type": "huggingface",
+                "config": XLSR_300M,
+                "freeze_feature_encoder": mode == "full_frozen_features",
+            },
+            "adaptation": {"mode": mode.partition("_frozen_")[0], "moe_lora": moe_lora},
+            "backend": {"name": "aasist"},
+        }
+    )
+    return build_detector(config, seed=0)
+
+
+def _resident_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def child(mode: str) -> None:
+    """One fresh process: a warm-up step, two timed steps, and the peak memory after import."""
+    import torch
+
+    import loradar.detector  # noqa: F401  (memory is counted from here)
+
+    torch.set_num_threads(THREADS)
+    before = _resident_mib()
+    detector = _detector(mode).train()
+    trained = [p for p in detector.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    waveforms = torch.randn(TRAIN_BATCH, SAMPLES, generator=generator)
+    labels = torch.tensor([0, 1] * (TRAIN_BATCH // 2))
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        loss = torch.nn.functional.cross_entropy(detector(waveforms), labels)
+        loss = loss + detector.auxiliary_loss()[0]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds.append(time.perf_counter() - start)
+    print(json.dumps({"seconds": min(seconds[1:]), "mib": _resident_mib() - before}))
+
+
+def _run_child(mode: str) -> dict[str, float]:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    done = subprocess.run(
+        [sys.executable, __file__, mode],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"benchmark child {mode} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def training_rows() -> list[dict]:
+    """Step time and peak memory of moe_lora over full fine-tuning."""
+    results: dict[str, list[dict[str, float]]] = {mode: [] for mode in MODES}
+    for _ in range(ROUNDS):
+        for mode in MODES:
+            results[mode].append(_run_child(mode))
+    rows = []
+    for figure, target in (("seconds", 0.45), ("mib", 0.55)):
+        middle = {
+            mode: statistics.median(r[figure] for r in runs) for mode, runs in results.items()
+        }
+        for mode in ("full", "full_frozen_features"):
+            value = middle["moe_lora"] / middle[mode]
+            limit = target if mode == "full" else None
+            what = "training step time" if figure == "seconds" else "training peak memory"
+            rows.append(
+                {
+                    "name": f"XLS-R 300M + AASIST, {what}: moe_lora over {mode}",
+                    "value": round(value, 4),
+                    "unit": "ratio",
+                    "target": limit,
+                    "better": "lower",
+                    "ok": None if limit is None else value <= limit,
+                    "how": f"batch {TRAIN_BATCH} x {SAMPLES} samples, AdamW, fresh process a "
+                    f"mode, median of {ROUNDS} rounds; "
+                    f"{middle['moe_lora']:.2f} against {middle[mode]:.2f} "
+                    f"{'s' if figure == 'seconds' else 'MiB'}",
+                }
+            )
+    return rows
+
+
+def inference_rows() -> list[dict]:
+    """Inference with the mixture on q, k, v, o of all layers over the frozen model."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    models = {mode: _detector(mode).eval() for mode in ("frozen", "moe_lora")}
+    generator = torch.Generator().manual_seed(0)
+    waveforms = torch.randn(INFERENCE_BATCH, SAMPLES, generator=generator)
+    seconds: dict[str, list[float]] = {mode: [] for mode in models}
+    with torch.inference_mode():
+        for turn in range(9):
+            for mode, model in models.items():
+                start = time.perf_counter()
+                model(waveforms)
+                if turn:
+                    seconds[mode].append(time.perf_counter() - start)
+    middle = {mode: statistics.median(times) for mode, times in seconds.items()}
+    value = middle["moe_lora"] / middle["frozen"]
+    return [
+        {
+            "name": "XLS-R 300M + AASIST, inference: moe_lora over frozen",
+            "value": round(value, 4),
+            "unit": "ratio",
+            "target": 1.10,
+            "better": "lower",
+            "ok": value <= 1.10,
+            "how": f"E 8, r 8, k 2 on q, k, v, o of 24 layers; batch {INFERENCE_BATCH} x {SAMPLES} "
+            f"samples, float32, median of 8 interleaved rounds; "
+            f"{middle['moe_lora']:.2f} against {middle['frozen']:.2f} s",
+        }
+    ]
+
+
+def measure() -> list[dict]:
+    """All rows of this file."""
+    return inference_rows() + training_rows()
+
+
+if __name__ == "__main__":
+    child(sys.argv[1])

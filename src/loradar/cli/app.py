@@ -1,0 +1,65 @@
+"""The ``loradar`` command: its sub-commands, and how errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from loradar import __version__
+from loradar.cli import corpus, demo, detect, evaluate, score, train
+from loradar.cli.console import complain
+from loradar.errors import LoradarError
+
+app = typer.Typer(
+    name="loradar",
+    help="Tell real human speech from machine-made speech.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"loradar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Tell real human speech from machine-made speech."""
+
+
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("detect")(detect.detect)
+app.command("score")(score.score)
+app.add_typer(corpus.app, name="corpus")
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line; user errors end as one line and exit code 2."""
+    # The Trainer would otherwise ask a hub, at import, about integrations that are not used here.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except LoradarError as error:
+        complain(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,111 @@
+"""Talking to people: progress, log lines and complaints, all on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
+OUTPUT = Console(soft_wrap=False, highlight=False)
+
+
+def complain(message: str) -> None:
+    """Print one line about what went wrong."""
+    line = " ".join(message.split())
+    ERRORS.print(f"loradar: {line}", style="bold red" if ERRORS.is_terminal else None, markup=False)
+
+
+def note(message: str) -> None:
+    """Print one line for the person at the terminal, apart from the command's output."""
+    ERRORS.print(message, markup=False)
+
+
+class ProgressReporter:
+    """Shows (done, total, what): a bar on a terminal, a plain line every few seconds elsewhere."""
+
+    def __init__(self, bars: Progress | None, every_s: float = 10.0) -> None:
+        self._bars = bars
+        self._tasks: dict[str, int] = {}
+        self._every = every_s
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Report that ``done`` of ``total`` are done."""
+        if self._bars is not None:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=total)
+            self._bars.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+            return
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            note(f"{what}: {done}/{total}")
+
+
+@contextmanager
+def reporting() -> Iterator[ProgressReporter]:
+    """Give a reporter for the length of a command; log lines stand above its bars."""
+    if not ERRORS.is_terminal:
+        yield ProgressReporter(None)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERRORS, transient=True) as bars:
+        yield ProgressReporter(bars)
+
+
+@contextmanager
+def logging_to(path: Path | None = None) -> Iterator[None]:
+    """Send Loradar's log lines to the terminal, and to a file with the time of day."""
+    logger = logging.getLogger("loradar")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handlers: list[logging.Handler] = [_ConsoleHandler()]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handlers.append(file)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+class _ConsoleHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+def write_output(text: str) -> None:
+    """Write a line of the command's own output to standard output, unadorned."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,159 @@
+"""``loradar evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from loradar.corpora.manifest import Manifest
+
+
+def evaluate(
+    target: Path = typer.Argument(
+        ..., help="Model folder, or score file (CSV or text: path, score).", metavar="MODEL|SCORES"
+    ),
+    on: Path | None = typer.Option(
+        None, "--on", metavar="MANIFEST", help="The clips: manifest or corpus folder."
+    ),
+    corpus: str | None = typer.Option(
+        None, "--corpus", help="Read --on as this public corpus, e.g. asvspoof2019_la."
+    ),
+    where: list[str] = typer.Option(
+        [],
+        "--where",
+        metavar="COLUMN=VALUE,...",
+        help="Use these rows only. A model is scored on split=eval unless a split is given here "
+        "or the manifest has no eval rows; split=* takes all.",
+    ),
+    by: list[str] = typer.Option(
+        [], "--by", metavar="COLUMN", help="Break down by this column too; may be repeated."
+    ),
+    ood: str | None = typer.Option(
+        None, "--ood", metavar="VALUE,...", help="Average the EER over these values of --by."
+    ),
+    clusters: str | None = typer.Option(
+        None, "--clusters", metavar="COLUMN", help="Resample by this column, e.g. speaker."
+    ),
+    resamples: int = typer.Option(1000, "--resamples", min=0, help="Bootstrap draws; 0: none."),
+    suite: str | None = typer.Option(
+        None, "--suite", help="`mini_fold_a` or `mini_fold_b`: the mini benchmark's own table."
+    ),
+    windows: str = typer.Option(
+        "all", "--windows", help="`all`: mean over windows; `first`: the first alone."
+    ),
+    batch_size: int = typer.Option(16, "--batch-size", min=1, help="Windows a forward pass."),
+    save_scores: Path | None = typer.Option(
+        None, "--save-scores", metavar="FILE", help="Write the score file here."
+    ),
+    plot: Path | None = typer.Option(
+        None, "--plot", metavar="FILE", help="Write a DET plot (PNG)."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+) -> None:
+    """Measure a model or a score file: EER, minDCF, actDCF, Cllr, with intervals.
+
+    Higher scores mean more bona fide. Rates are fractions in JSON, percent in the table.
+
+    Example: `loradar evaluate runs/demo/moe_lora --on manifest.csv --by attack --ood A17,A18`
+    """
+    import json
+
+    from loradar.cli.console import OUTPUT, write_output
+    from loradar.cli.filters import parse_where
+    from loradar.cli.sources import read_source
+    from loradar.cli.trials import (
+        bonafide_and_spoof,
+        file_trials,
+        filtered,
+        keep_rows,
+        model_trials,
+        with_default_split,
+    )
+    from loradar.errors import InputError
+
+    if windows not in ("all", "first"):
+        raise InputError(f"--windows {windows}: give all or first")
+    if not target.exists():
+        raise InputError(f"{target}: no such model folder or score file")
+    is_model = target.is_dir()
+    if on is None and (is_model or suite):
+        raise InputError("say which clips: --on MANIFEST")
+    conditions = parse_where(where)
+    manifest = None if on is None else read_source(on, corpus)
+    if suite is not None and manifest is not None:
+        _suite(suite, target, manifest, windows, batch_size, resamples, save_scores, as_json)
+        return
+    if manifest is None:
+        table = keep_rows(file_trials(target, None, None), conditions, target)
+    elif is_model:
+        chosen = filtered(manifest, with_default_split(manifest, conditions))
+        table = model_trials(target, chosen, windows=windows, batch_size=batch_size)
+    else:
+        table = file_trials(target, on, filtered(manifest, conditions))
+    _save(save_scores, table)
+
+    from loradar.evaluation.evaluate import evaluate as compute
+
+    report = compute(
+        table,
+        by=by,
+        ood=None if ood is None else [value.strip() for value in ood.split(",")],
+        clusters=clusters,
+        resamples=resamples,
+    )
+    if plot is not None:
+        from loradar.evaluation.figures import det_plot, save_png
+
+        save_png(plot, det_plot({target.name: bonafide_and_spoof(table)}))
+    if as_json:
+        write_output(json.dumps(report))
+        return
+    from loradar.evaluation.table import report_tables
+
+    for part in report_tables(report, title=str(target)):
+        OUTPUT.print(part)
+
+
+def _suite(
+    suite: str,
+    target: Path,
+    manifest: Manifest,
+    windows: str,
+    batch_size: int,
+    resamples: int,
+    save_scores: Path | None,
+    as_json: bool,
+) -> None:
+    import json
+
+    from loradar.cli.console import OUTPUT, write_output
+    from loradar.cli.suites import clips_to_score, run_suite
+    from loradar.cli.trials import file_trials, model_trials
+
+    chosen = clips_to_score(suite, manifest)
+    if target.is_dir():
+        scored = model_trials(target, chosen, windows=windows, batch_size=batch_size)
+    else:
+        scored = file_trials(target, Path(manifest.source), chosen)
+    _save(save_scores, scored)
+    report, frame = run_suite(suite, manifest, scored, name=target.name, resamples=resamples)
+    if as_json:
+        write_output(json.dumps(report))
+        return
+    from loradar.evaluation.table import rich_table
+
+    # One system a column: the table has more figures than a terminal has columns.
+    sideways = frame.set_index("system").T.rename_axis("EER %").reset_index()
+    OUTPUT.print(rich_table(sideways, f"{suite}: tie-safe EER in percent, matched clips"))
+
+
+def _save(path: Path | None, table: pd.DataFrame) -> None:
+    if path is not None:
+        from loradar.evaluation.scorefile import write_scores
+
+        write_scores(path, table.drop(columns=[c for c in table if str(c).startswith("gate:")]))

@@ -1,0 +1,55 @@
+"""What a user may point a command at: a manifest, a corpus folder, or a folder of audio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loradar.audio.reading import AUDIO_SUFFIXES
+from loradar.corpora.manifest import Manifest, read_manifest
+from loradar.corpora.protocols import read_corpus
+from loradar.errors import InputError
+
+
+def read_source(source: Path, corpus: str | None = None) -> Manifest:
+    """Read clips from wherever they are.
+
+    Parameters
+    ----------
+    source : Path
+        A manifest (CSV, Parquet); a folder with ``manifest.csv``; a folder with ``bonafide/`` or
+        ``spoof/``; any other folder of audio, whose clips get no label.
+    corpus : str, optional
+        Read the folder as this public corpus, for instance ``asvspoof2019_la``.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or no audio.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder")
+    if corpus is not None:
+        return read_corpus(corpus, source)
+    if source.is_file():
+        return read_manifest(source)
+    if (source / "manifest.csv").is_file():
+        return read_manifest(source / "manifest.csv")
+    if (source / "bonafide").is_dir() or (source / "spoof").is_dir():
+        return read_corpus("folder", source)
+    return _unlabelled(source)
+
+
+def _unlabelled(root: Path) -> Manifest:
+    import pandas as pd
+
+    clips = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+    if not clips:
+        raise InputError(f"{root}: no audio in this folder ({', '.join(sorted(AUDIO_SUFFIXES))})")
+    table = pd.DataFrame({"path": [str(path.absolute()) for path in clips], "corpus": root.name})
+    return Manifest(table, source=str(root))

@@ -1,0 +1,78 @@
+"""``loradar evaluate --suite``: the mini benchmark's own table, with its baselines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from loradar.corpora.manifest import Manifest
+from loradar.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUITES = {"mini_fold_a": "A", "mini_fold_b": "B"}
+
+
+def fold_of(suite: str) -> str:
+    """Return the fold that a suite stands for.
+
+    Raises
+    ------
+    InputError
+        There is no such suite.
+    """
+    if suite not in SUITES:
+        raise InputError(f"--suite {suite}: there is {' and '.join(SUITES)}")
+    return SUITES[suite]
+
+
+def clips_to_score(suite: str, manifest: Manifest) -> Manifest:
+    """Return the clips that the suite judges: human and in-domain eval clips, all OOD clips."""
+    from loradar.evaluation.suites.mini import parts
+
+    part = parts(manifest.table, fold_of(suite))
+    return Manifest(manifest.table[part["human"] | part["id"] | part["ood"]])
+
+
+def run_suite(
+    suite: str, manifest: Manifest, scored: pd.DataFrame, *, name: str, resamples: int
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Compute the suite's report for a model and for the two baselines that need no model.
+
+    Parameters
+    ----------
+    suite : str
+        A key of `SUITES`.
+    manifest : Manifest
+        All clips of the benchmark.
+    scored : DataFrame
+        ``path`` and ``score`` of the clips that the suite judges.
+    name : str
+        What the model's row is called.
+    resamples : int
+        Bootstrap draws.
+
+    Returns
+    -------
+    report : dict
+        Row name -> `loradar.evaluation.suites.mini.mini_report`.
+    table : DataFrame
+        The same for people, in percent.
+    """
+    from loradar.audio.reading import load_audio
+    from loradar.evaluation.suites.baselines import corpus_prior, trivial
+    from loradar.evaluation.suites.mini import mini_report
+    from loradar.evaluation.table import mini_frame
+
+    fold = fold_of(suite)
+    clips = manifest.table.merge(scored[["path", "score"]], on="path", how="left")
+    systems = {
+        name: clips["score"].to_numpy(float),
+        "corpus_prior": corpus_prior(clips, fold),
+        "trivial_features": trivial(clips, fold, load_audio),
+    }
+    report = {
+        row: mini_report(clips.assign(score=scores), fold, resamples=resamples)
+        for row, scores in systems.items()
+    }
+    return report, mini_frame(report)

@@ -1,0 +1,89 @@
+"""Scored trials for ``loradar evaluate``, from a model or from a score file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loradar.cli.console import note, reporting
+from loradar.corpora.manifest import Manifest
+from loradar.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Conditions = dict[str, list[str]]
+
+
+def model_trials(
+    folder: Path, manifest: Manifest, *, windows: str, batch_size: int
+) -> pd.DataFrame:
+    """Score a manifest's clips by a model; clips that cannot be read are counted aloud."""
+    from loradar.inference.model import load_model
+    from loradar.scoring.scores import score_manifest
+
+    model = load_model(folder)
+    with reporting() as progress:
+        table = score_manifest(
+            model, manifest, batch_size=batch_size, windows=windows, progress=progress
+        )
+    errors = table[table["verdict"] == "ERROR"]
+    if len(errors):
+        note(f"{len(errors)} clips could not be read, first: {errors['reason'].iloc[0]}")
+    return table
+
+
+def with_default_split(manifest: Manifest, conditions: Conditions) -> Conditions:
+    """Keep to the eval rows unless the user named a split or there are none."""
+    if "split" in conditions or not (manifest.table["split"] == "eval").any():
+        return conditions
+    note("scoring the rows with split = eval (--where 'split=*' takes all)")
+    return {**conditions, "split": ["eval"]}
+
+
+def filtered(manifest: Manifest, conditions: Conditions) -> Manifest:
+    """Return the rows that meet the conditions; ``*`` stands for any value."""
+    wanted = {column: values for column, values in conditions.items() if values != ["*"]}
+    return manifest.where(wanted) if wanted else manifest
+
+
+def file_trials(path: Path, on: Path | None, manifest: Manifest | None) -> pd.DataFrame:
+    """Read a score file, and give each trial of the manifest its score."""
+    from loradar.evaluation.scorefile import join_manifest, read_scores
+
+    scores = read_scores(path)
+    if manifest is None or on is None:
+        return scores
+    folder = on if on.is_dir() else on.parent
+    table, surplus = join_manifest(scores, manifest.table, folder)
+    if surplus:
+        note(f"{surplus} rows of {path} belong to no trial asked for: left out")
+    return table
+
+
+def keep_rows(table: pd.DataFrame, conditions: Conditions, source: Path) -> pd.DataFrame:
+    """Filter a score file's own rows.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or no row is left.
+    """
+    for column, values in conditions.items():
+        if values == ["*"]:
+            continue
+        if column not in table:
+            raise InputError(f"--where {column}: {source} has no such column")
+        table = table[table[column].isin(values)]
+    if table.empty:
+        raise InputError(f"{source}: no trial is left after --where")
+    return table.reset_index(drop=True)
+
+
+def bonafide_and_spoof(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Split a table's scored, labelled trials into bona fide and spoof scores."""
+    known = table[table["label"].isin(["bonafide", "spoof"]) & table["score"].notna()]
+    real = (known["label"] == "bonafide").to_numpy()
+    scores = known["score"].to_numpy(float)
+    return scores[real], scores[~real]

@@ -1,0 +1,157 @@
+"""A detector ready to judge: weights, calibration and name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from loradar.audio.reading import load_audio
+from loradar.detector.checkpoint import load_detector
+from loradar.detector.model import Detector
+from loradar.errors import CheckpointError, InputError
+from loradar.evaluation.calibration import Calibration
+from loradar.inference.quality import reasons_against
+from loradar.inference.scorer import ClipScores, score_clips
+from loradar.inference.verdict import Verdict, decide
+
+NO_MODEL = "no model: give --model, or run make demo"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A detector with what is needed to read its scores.
+
+    Attributes
+    ----------
+    detector : Detector
+        In evaluation mode.
+    calibration : Calibration or None
+        Score -> LLR.
+    name : str
+        What verdicts call it.
+    """
+
+    detector: Detector
+    calibration: Calibration | None
+    name: str
+
+
+def best_device() -> str:
+    """Return ``cuda`` where there is one, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_model(folder: Path | str | None, device: str | None = None) -> Model:
+    """Load a checkpoint folder.
+
+    Parameters
+    ----------
+    folder : Path or str or None
+        The folder that ``loradar train`` wrote.
+    device : str, optional
+        Default: a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        No model was given, or the folder does not exist.
+    CheckpointError
+        The folder is incomplete, altered, or of a newer format.
+    """
+    if folder is None:
+        raise InputError(NO_MODEL)
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such model folder: give the folder that loradar train wrote"
+        )
+    detector = load_detector(folder, device=device or best_device()).eval()
+    return Model(detector, read_calibration(folder), folder.resolve().name)
+
+
+def read_calibration(folder: Path) -> Calibration | None:
+    """Return the folder's calibration, None where it has none.
+
+    Raises
+    ------
+    CheckpointError
+        ``calibration.json`` is there and cannot be understood.
+    """
+    path = folder / "calibration.json"
+    if not path.exists():
+        return None
+    try:
+        return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a calibration: {error}") from None
+
+
+def detect(
+    model: Model, paths: Iterable[Path | str], *, prior: float = 0.5, batch_size: int = 16
+) -> Iterator[Verdict]:
+    """Judge clips one after the other.
+
+    Parameters
+    ----------
+    model : Model
+        See `load_model`.
+    paths : iterable of Path or str
+        Audio files. One that cannot be read gives an ERROR verdict; the rest go on.
+    prior : float
+        Prior probability of spoof, in (0, 1).
+    batch_size : int
+        Windows a forward pass.
+
+    Yields
+    ------
+    Verdict
+        In the order given.
+    """
+    for path in paths:
+        try:
+            samples = load_audio(path)
+        except InputError as error:
+            yield Verdict(str(path), "ERROR", reasons=(str(error),), model=model.name)
+            continue
+        yield judge(model, samples, path=str(path), prior=prior, batch_size=batch_size)
+
+
+def judge(
+    model: Model,
+    samples: np.ndarray,
+    *,
+    path: str = "",
+    prior: float = 0.5,
+    batch_size: int = 16,
+) -> Verdict:
+    """Judge samples already in memory.
+
+    Parameters
+    ----------
+    model : Model
+        See `load_model`.
+    samples : ndarray of float32, [T]
+        16 kHz mono in [-1, 1].
+    path : str
+        What the verdict calls the clip.
+    prior, batch_size
+        See `detect`.
+    """
+    reasons = reasons_against(samples)
+    scores: list[ClipScores] = list(score_clips(model.detector, [samples], batch_size=batch_size))
+    if not np.isfinite(scores[0].score):
+        return Verdict(path, "ERROR", reasons=("the model gave no finite score",), model=model.name)
+    return decide(
+        path,
+        scores[0],
+        calibration=model.calibration,
+        prior=prior,
+        reasons=reasons,
+        model=model.name,
+        window_seconds=model.detector.config.window / 16_000,
+    )

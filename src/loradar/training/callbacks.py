@@ -1,0 +1,97 @@
+"""What a person sees of a run: readable lines, and TensorBoard."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from loradar.errors import LoradarError
+
+Progress = Callable[[int, int, str], None]
+logger = logging.getLogger("loradar.training")
+
+
+class Diary(TrainerCallback):  # type: ignore[misc]
+    """Writes one readable line a log event, feeds TensorBoard and the progress display.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the TensorBoard events go.
+    progress : callable, optional
+        Called with (step, steps, what) after each step.
+
+    Raises
+    ------
+    LoradarError
+        The loss is no longer finite.
+    """
+
+    def __init__(self, folder: Path, progress: Progress | None = None) -> None:
+        self.progress = progress
+        self.writer = SummaryWriter(str(folder))
+        self.started = time.monotonic()
+        self.first_step = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+        self.first_step = state.global_step
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Advance the progress display."""
+        if self.progress is not None:
+            self.progress(state.global_step, state.max_steps, "training")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Write one line, for instance ``step 40/400  loss 0.612  rate 9.1e-05  0.52 s/step``."""
+        logs = logs or {}
+        for name, value in logs.items():
+            if isinstance(value, int | float):
+                self.writer.add_scalar(name, value, state.global_step)
+        if "loss" in logs and not np.isfinite(logs["loss"]):
+            raise LoradarError(
+                f"the loss is {logs['loss']} at step {state.global_step}: "
+                "lower training.learning_rate, or train in fp32"
+            )
+        parts = [f"step {state.global_step}/{state.max_steps}"]
+        if "eval_eer" in logs:
+            parts.append(f"dev EER {100 * logs['eval_eer']:.2f} %")
+            parts.append(f"dev cross-entropy {logs['eval_cross_entropy']:.4f}")
+        elif "loss" in logs:
+            parts.append(f"loss {logs['loss']:.4f}")
+            parts += [
+                f"{name.removeprefix('loss_')} {value:.4f}"
+                for name, value in logs.items()
+                if name.startswith("loss_") and len([n for n in logs if n.startswith("loss_")]) > 1
+            ]
+            parts.append(f"rate {logs.get('learning_rate', 0.0):.2e}")
+            done = max(1, state.global_step - self.first_step)
+            parts.append(f"{(time.monotonic() - self.started) / done:.2f} s/step")
+        else:
+            return
+        logger.info("  ".join(parts))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Close the event file."""
+        self.writer.close()

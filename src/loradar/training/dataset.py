@@ -1,0 +1,135 @@
+"""Clips as tensors: augmented crops for training, fixed windows for the dev set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from loradar.audio.augmentation import AugmentationConfig, build_augmentation
+from loradar.audio.reading import load_audio
+from loradar.audio.windows import crop, fit_length
+from loradar.corpora.manifest import Manifest
+from loradar.training.draws import DrawPlan
+
+SAMPLE_RATE = 16_000
+Progress = Callable[[int, int, str], None]
+
+
+class ClipStore:
+    """Decoded clips (16 kHz mono float32), read on demand or held in memory.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The clips.
+    preload : bool
+        Decode all of them now.
+    progress : callable, optional
+        Called with (done, total, what) while preloading.
+    """
+
+    def __init__(
+        self, manifest: Manifest, *, preload: bool, progress: Progress | None = None
+    ) -> None:
+        self.paths = [str(path) for path in manifest.table["path"]]
+        self._held: list[np.ndarray] | None = None
+        if preload:
+            self._held = []
+            for done, path in enumerate(self.paths, start=1):
+                self._held.append(load_audio(path))
+                if progress is not None:
+                    progress(done, len(self.paths), "reading clips")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """Return clip ``row``: float32 [T]."""
+        if self._held is not None:
+            return self._held[row]
+        return load_audio(self.paths[row])
+
+
+class TrainingClips(Dataset[dict[str, Tensor]]):
+    """The whole run as one list of draws, so that a resumed run goes on where it stood.
+
+    Parameters
+    ----------
+    store : ClipStore
+        The training clips.
+    plan : DrawPlan
+        Which clip stands at each position.
+    augmentation : AugmentationConfig
+        Applied to the crop.
+    window : int
+        Samples of a crop.
+    length : int
+        Draws of the run: steps x batch size x accumulation.
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        plan: DrawPlan,
+        augmentation: AugmentationConfig,
+        *,
+        window: int,
+        length: int,
+    ) -> None:
+        self.store = store
+        self.plan = plan
+        self.augment = build_augmentation(augmentation)
+        self.window = window
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        """Return ``waveforms`` float32 [window] and ``labels`` int64 []."""
+        row, rng = self.plan.draw(position)
+        samples = crop(self.store[row], self.window, rng)
+        samples = self.augment(samples, SAMPLE_RATE, rng).astype(np.float32, copy=False)
+        return {
+            "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),
+            "labels": torch.tensor(int(self.plan.labels[row])),
+        }
+
+
+class DevClips(Dataset[dict[str, Tensor]]):
+    """The first window of every dev clip, short clips tiled.
+
+    Parameters
+    ----------
+    store : ClipStore
+        The dev clips.
+    labels : ndarray of int64, [N]
+        1 = bona fide, 0 = spoof.
+    window : int
+        Samples.
+    """
+
+    def __init__(self, store: ClipStore, labels: np.ndarray, *, window: int) -> None:
+        self.store = store
+        self.labels = labels
+        self.window = window
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        """Return ``waveforms`` float32 [window] and ``labels`` int64 []."""
+        samples = fit_length(self.store[row], self.window).astype(np.float32, copy=False)
+        return {
+            "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),
+            "labels": torch.tensor(int(self.labels[row])),
+        }
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack equal windows: ``waveforms`` [B, window], ``labels`` [B]."""
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}

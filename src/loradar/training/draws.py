@@ -1,0 +1,112 @@
+"""Which clip comes next: a plan of draws that is a pure function of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from loradar.errors import InputError
+from loradar.training.recipe import DataConfig
+
+BONAFIDE = 1
+SPOOF = 0
+
+
+class DrawPlan:
+    """Says which training clip stands at each position of an endless stream of draws.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The training clips: columns ``label`` and ``corpus``, row numbers as index.
+    balance : {"none", "class", "corpus"}
+        See `DataConfig`.
+    single_class : {"keep", "drop"}
+        For ``corpus``: whether corpora that hold one class alone are drawn from at all.
+    seed : int
+        The run's seed.
+
+    Raises
+    ------
+    InputError
+        A class is missing, or, with ``single_class = drop``, no corpus holds both classes.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame, *, balance: str, single_class: str = "keep", seed: int = 0
+    ) -> None:
+        self.seed = seed
+        self.balance = balance
+        self.labels = (table["label"].to_numpy() == "bonafide").astype(np.int64)
+        self.clips = len(table)
+        for value, name in ((SPOOF, "spoof"), (BONAFIDE, "bona fide")):
+            if not (self.labels == value).any():
+                raise InputError(f"the training set holds no {name} clip: check data.train")
+        self._order: tuple[int, np.ndarray] | None = None
+        self._pools: dict[int, list[tuple[float, np.ndarray]]] = {}
+        if balance != "none":
+            corpora = table["corpus"].to_numpy() if balance == "corpus" else None
+            self._pools = self._make_pools(corpora, single_class)
+
+    @classmethod
+    def from_config(cls, table: pd.DataFrame, config: DataConfig, seed: int) -> DrawPlan:
+        """Build the plan that a recipe's ``data`` section asks for."""
+        return cls(table, balance=config.balance, single_class=config.single_class, seed=seed)
+
+    def _make_pools(
+        self, corpora: np.ndarray | None, single_class: str
+    ) -> dict[int, list[tuple[float, np.ndarray]]]:
+        rows = np.arange(self.clips)
+        if corpora is None:
+            return {value: [(1.0, rows[self.labels == value])] for value in (SPOOF, BONAFIDE)}
+        names = np.unique(corpora.astype(str))
+        both = [n for n in names if len(set(self.labels[corpora.astype(str) == n])) == 2]
+        if not both and single_class == "drop":
+            raise InputError("data.single_class is drop, but no training corpus holds both classes")
+        paired = np.isin(corpora.astype(str), both)
+        pools: dict[int, list[tuple[float, np.ndarray]]] = {}
+        for value in (SPOOF, BONAFIDE):
+            mine = self.labels == value
+            alone = rows[mine & ~paired] if single_class == "keep" else rows[:0]
+            # Both classes visit the shared corpora equally often relative to one another, so
+            # among them the corpus says nothing about the class.
+            share = 1.0 - len(alone) / max(1, int(mine.sum()))
+            weights = [int((paired & (corpora.astype(str) == n)).sum()) for n in both]
+            total = max(1, sum(weights))
+            pools[value] = [
+                (share * weight / total, rows[mine & (corpora.astype(str) == n)])
+                for n, weight in zip(both, weights, strict=True)
+            ]
+            if len(alone):
+                pools[value].append((1.0 - share, alone))
+        return pools
+
+    def draw(self, position: int) -> tuple[int, np.random.Generator]:
+        """Return the clip at ``position`` and the generator for its crop and augmentation.
+
+        Parameters
+        ----------
+        position : int
+            Place in the stream, from 0. The epoch is ``position // clips``.
+
+        Returns
+        -------
+        row : int
+            Row number of the clip.
+        rng : numpy.random.Generator
+            Seeded by (seed, epoch, index in the epoch), so that a resumed run repeats it.
+        """
+        epoch, index = divmod(position, self.clips)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        if self.balance == "none":
+            return int(self._permutation(epoch)[index]), rng
+        pools = self._pools[position % 2]
+        weights = np.array([weight for weight, _ in pools])
+        pool = pools[int(rng.choice(len(pools), p=weights / weights.sum()))][1]
+        return int(pool[rng.integers(len(pool))]), rng
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if self._order is None or self._order[0] != epoch:
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.clips)
+            self._order = (epoch, order)
+        return self._order[1]

@@ -1,0 +1,250 @@
+"""Recipes: one validated YAML file says everything about a training run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from loradar.audio.augmentation import AugmentationConfig
+from loradar.detector.config import (
+    AdaptationConfig,
+    BackendConfig,
+    DetectorConfig,
+    EncoderConfig,
+    FrontEndConfig,
+)
+from loradar.errors import ConfigError, InputError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Where the clips are, which ones train, and how a batch is drawn.
+
+    Attributes
+    ----------
+    corpus : str
+        How to read ``path``: ``manifest`` or the name of a protocol reader such as
+        ``asvspoof2019_la``, ``in_the_wild`` or ``folder``.
+    path : str
+        The manifest, or the corpus folder. Relative to the current folder.
+    train, dev : dict
+        Column -> allowed values; a clip belongs to the set when every column agrees.
+    balance : {"none", "class", "corpus"}
+        ``none``: every clip once an epoch. ``class``: half bona fide, half spoof.
+        ``corpus``: as ``class``, and evenly within each corpus that holds both classes, so
+        that knowing the corpus does not help. Clips of a corpus that holds one class alone are
+        drawn in proportion to their number, or not at all with ``single_class = drop``.
+    window : int
+        Samples (16 kHz) a clip is cropped or tiled to; 64,600 = 4.0375 s.
+    preload : bool
+        Keep the decoded clips in memory (float32: 64,000 bytes a second).
+    workers : int
+        Processes that read and augment beside the training process.
+    """
+
+    corpus: str = "manifest"
+    path: str
+    train: dict[str, str | list[str]] = {"split": "train"}
+    dev: dict[str, str | list[str]] = {"split": "dev"}
+    balance: Literal["none", "class", "corpus"] = "class"
+    single_class: Literal["keep", "drop"] = "keep"
+    window: int = Field(64_600, ge=400)
+    preload: bool = False
+    workers: int = Field(0, ge=0, le=64)
+
+
+class TrainingConfig(_Section):
+    """How the weights are learnt.
+
+    Attributes
+    ----------
+    steps, epochs : int or float, optional
+        Length of training: optimiser steps, or passes over the training clips. One of the two.
+    batch_size : int
+        Clips a step and process.
+    learning_rate, backend_learning_rate : float
+        AdamW's peak rate; the second (default: the same) is for the back-end and layer mix.
+    class_weights : {"none", "balanced"} or [spoof, bonafide]
+        Weights of the cross-entropy. ``balanced``: inverse to the classes' share of the
+        training clips.
+    best_metric : {"eer", "cross_entropy"}
+        The dev figure that chooses the checkpoint; the cross-entropy is averaged within each
+        class first.
+    evaluate_every : int, optional
+        Steps between dev evaluations and checkpoints (default: a tenth of the run).
+    """
+
+    steps: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0)
+    batch_size: int = Field(16, ge=1)
+    accumulate: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    backend_learning_rate: float | None = Field(None, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    max_gradient_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] | tuple[float, float] = "none"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    best_metric: Literal["eer", "cross_entropy"] = "eer"
+    evaluate_every: int | None = Field(None, ge=1)
+    log_every: int = Field(20, ge=1)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainingConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class EvaluationConfig(_Section):
+    """How clips are scored after training.
+
+    Attributes
+    ----------
+    batch_size : int
+        Windows a forward pass.
+    windows : {"all", "first"}
+        ``all``: mean score over half-overlapping windows, as ``loradar detect`` does.
+        ``first``: the first window alone, as the ASVspoof baselines do.
+    """
+
+    batch_size: int = Field(default=16, ge=1)
+    windows: Literal["all", "first"] = "all"
+
+
+class Recipe(_Section):
+    """A training run. Unknown keys are errors."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(0, ge=0)
+    encoder: EncoderConfig
+    front_end: FrontEndConfig = FrontEndConfig()
+    adaptation: AdaptationConfig
+    backend: BackendConfig
+    data: DataConfig
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
+    training: TrainingConfig
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+
+    @property
+    def detector(self) -> DetectorConfig:
+        """The model part of the recipe."""
+        return DetectorConfig(
+            encoder=self.encoder,
+            front_end=self.front_end,
+            adaptation=self.adaptation,
+            backend=self.backend,
+            window=self.data.window,
+        )
+
+    def to_yaml(self) -> str:
+        """Return the recipe, every default filled in, as YAML text."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def read_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe and apply ``key.sub=value`` overrides.
+
+    Parameters
+    ----------
+    path : Path or str
+        YAML file. A top-level ``base: other.yaml`` (beside it) is read first and merged under it.
+    overrides : list of str, optional
+        For instance ``["training.learning_rate=1e-4", "data.train.split=[train]"]``; values are
+        read as YAML.
+
+    Raises
+    ------
+    InputError
+        The file is missing or not YAML.
+    ConfigError
+        A key is unknown or a value is not valid; the message names each.
+    """
+    values = _read_yaml(Path(path))
+    for text in overrides or []:
+        _override(values, text)
+    return parse_recipe(values, source=str(path))
+
+
+def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
+    """Validate a recipe given as a plain mapping.
+
+    Raises
+    ------
+    ConfigError
+        Names every offending key in one line.
+    """
+    try:
+        recipe = Recipe.model_validate(values)
+        _ = recipe.detector
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error)}") from None
+    return recipe
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the recipe: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a YAML recipe: {reason}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a recipe is a mapping of sections (name, encoder, data, ...)")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    return _merge(_read_yaml(path.parent / str(base)), values)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        # A section that names another type replaces the one below instead of mixing with it.
+        old = merged.get(key)
+        mixes = isinstance(value, dict) and isinstance(old, dict) and not _other_kind(old, value)
+        merged[key] = _merge(old, value) if mixes and isinstance(old, dict) else value
+    return merged
+
+
+def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return any(key in new and old.get(key) != new[key] for key in ("type", "mode", "name"))
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text}: write KEY=VALUE, for instance training.steps=100")
+    *sections, last = key.split(".")
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {text}: {section} holds a value, not a section")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: the value is not valid YAML") from None
+    # YAML 1.1 reads 1e-4 as text; people mean the number.
+    if isinstance(parsed, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", parsed):
+        parsed = float(parsed)
+    place[last] = parsed
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        where = ".".join(str(place) for place in item["loc"]) or "recipe"
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {'unknown key' if item['type'] == 'extra_forbidden' else message}")
+    return "; ".join(parts)

@@ -1,0 +1,233 @@
+"""One training run: from a recipe to a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from transformers import set_seed
+from transformers.utils import logging as hf_logging
+
+from loradar.corpora.manifest import Manifest
+from loradar.corpora.protocols import read_corpus
+from loradar.detector.checkpoint import save_detector
+from loradar.detector.model import Detector, build_detector
+from loradar.errors import ConfigError, InputError
+from loradar.evaluation import calibration
+from loradar.evaluation.det import eer
+from loradar.files import write_json, write_text
+from loradar.training.callbacks import Diary
+from loradar.training.card import model_card
+from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
+from loradar.training.draws import DrawPlan
+from loradar.training.recipe import Recipe
+from loradar.training.trainer import DetectorTrainer, arguments
+
+Progress = Callable[[int, int, str], None]
+logger = logging.getLogger("loradar.training")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run ends with.
+
+    Attributes
+    ----------
+    folder : Path
+        The checkpoint folder.
+    metrics : dict
+        What ``metrics.json`` holds.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def train(
+    recipe: Recipe,
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Train a detector and write its checkpoint folder.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The run.
+    folder : Path or str
+        Where everything goes: ``config.json``, ``model.safetensors``, ``calibration.json``,
+        ``recipe.yaml``, ``metrics.json``, ``README.md``, ``train.log``, ``tensorboard/`` and
+        ``checkpoints/``.
+    resume : bool
+        Go on from the newest complete checkpoint in ``folder``. On a CPU the result is bit for
+        bit that of an unbroken run.
+    progress : callable, optional
+        Called with (done, total, what).
+
+    Raises
+    ------
+    InputError
+        Clips are missing, a class is empty, the folder already holds a run and ``resume`` is
+        off, or it holds none and ``resume`` is on.
+    ConfigError
+        ``resume`` with another recipe than the folder's.
+    """
+    folder = Path(folder)
+    checkpoint = _prepare(recipe, folder, resume)
+    hf_logging.set_verbosity_error()
+    set_seed(recipe.seed)
+
+    manifest = read_corpus(recipe.data.corpus, recipe.data.path)
+    training = manifest.where(recipe.data.train)
+    dev = manifest.where(recipe.data.dev)
+    _require_files(training, dev)
+    plan = DrawPlan.from_config(training.table, recipe.data, recipe.seed)
+    steps = _steps(recipe, len(training.table))
+    store = ClipStore(training, preload=recipe.data.preload, progress=progress)
+    length = steps * recipe.training.batch_size * recipe.training.accumulate
+    clips = TrainingClips(
+        store, plan, recipe.augmentation, window=recipe.data.window, length=length
+    )
+    dev_labels = (dev.table["label"].to_numpy() == "bonafide").astype(np.int64)
+    evaluates = len(set(dev_labels.tolist())) == 2
+    dev_store = ClipStore(dev, preload=recipe.data.preload, progress=progress)
+    dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
+
+    detector = build_detector(recipe.detector, seed=recipe.seed)
+    sizes = _sizes(detector)
+    logger.info(
+        "%s: %d training clips (%d bona fide, %d spoof), %d dev clips, %s of %s parameters train",
+        recipe.name,
+        plan.clips,
+        int(plan.labels.sum()),
+        int((1 - plan.labels).sum()),
+        len(dev_clips),
+        f"{sizes['trained_parameters']:,}",
+        f"{sizes['parameters']:,}",
+    )
+    if not evaluates:
+        logger.info("the dev set lacks a class: the last checkpoint is kept, without calibration")
+    trainer = DetectorTrainer(
+        detector,
+        recipe,
+        class_weights=_class_weights(recipe, plan),
+        args=arguments(recipe, folder=folder, steps=steps, evaluates=evaluates),
+        train_dataset=clips,
+        eval_dataset=dev_clips if evaluates else None,
+        data_collator=collate,
+        callbacks=[Diary(folder / "tensorboard", progress)],
+    )
+    _quiet(trainer)
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.monotonic() - started
+
+    metrics: dict[str, Any] = {
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "best_step": trainer.state.best_global_step or steps,
+        **sizes,
+    }
+    detector.eval()
+    save_detector(detector, folder)
+    if evaluates:
+        metrics.update(_calibrate(detector, dev_clips, recipe, folder))
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    write_json(folder / "metrics.json", metrics)
+    write_text(folder / "README.md", model_card(recipe, metrics))
+    logger.info("wrote %s", folder)
+    return RunResult(folder, metrics)
+
+
+def _prepare(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
+    checkpoints = folder / "checkpoints"
+    kept = folder / "recipe.yaml"
+    if not resume:
+        if checkpoints.is_dir() or (folder / "model.safetensors").exists():
+            raise InputError(f"{folder} already holds a run: give --resume, or another -o FOLDER")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(kept, recipe.to_yaml())
+        return None
+    if not kept.exists():
+        raise InputError(f"{folder} holds no run to resume: leave --resume out")
+    if kept.read_text(encoding="utf-8") != recipe.to_yaml():
+        raise ConfigError(f"{kept} is another recipe than the one given: resume with the same one")
+    return newest_checkpoint(checkpoints)
+
+
+def newest_checkpoint(checkpoints: Path) -> Path | None:
+    """Return the newest checkpoint that was written whole, None where there is none."""
+    found = []
+    for path in checkpoints.glob("checkpoint-*"):
+        # The trainer writes its state last; a kill while saving leaves a folder without it.
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+            found.append((int(path.name.removeprefix("checkpoint-")), path))
+        except (OSError, ValueError):
+            continue
+    return max(found)[1] if found else None
+
+
+def _require_files(*manifests: Manifest) -> None:
+    missing = [path for manifest in manifests for path in manifest.check_files()]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: no such file ({len(missing)} of the recipe's clips are missing): "
+            "check data.path"
+        )
+
+
+def _steps(recipe: Recipe, clips: int) -> int:
+    if recipe.training.steps is not None:
+        return recipe.training.steps
+    epochs = recipe.training.epochs or 1.0
+    return max(
+        1, math.ceil(epochs * clips / (recipe.training.batch_size * recipe.training.accumulate))
+    )
+
+
+def _class_weights(recipe: Recipe, plan: DrawPlan) -> torch.Tensor | None:
+    weights = recipe.training.class_weights
+    if weights == "none":
+        return None
+    if weights == "balanced":
+        counts = np.bincount(plan.labels, minlength=2)
+        return torch.tensor(counts.sum() / (2.0 * counts), dtype=torch.float32)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _sizes(detector: Detector) -> dict[str, int]:
+    return {
+        "parameters": sum(p.numel() for p in detector.parameters()),
+        "trained_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
+    }
+
+
+def _quiet(trainer: DetectorTrainer) -> None:
+    # The Diary says what a person needs; the Trainer's own printer would write raw dicts.
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+
+
+@torch.inference_mode()
+def _calibrate(detector: Detector, dev: DevClips, recipe: Recipe, folder: Path) -> dict[str, float]:
+    """Fit score -> LLR on the dev clips, write it, and return the dev figures."""
+    device = next(detector.parameters()).device
+    batches = DataLoader(dev, batch_size=recipe.evaluation.batch_size, collate_fn=collate)
+    logits = torch.cat([detector(batch["waveforms"].to(device)).float().cpu() for batch in batches])
+    scores = (logits[:, 1] - logits[:, 0]).numpy().astype(np.float64)
+    labels = dev.labels
+    write_json(folder / "calibration.json", calibration.fit(scores, labels == 1).to_dict())
+    return {"dev_eer": float(eer(scores[labels == 1], scores[labels == 0]))}
