@@ -7,6 +7,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Mode
 
 from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.encoders import build_encoder
+from loradar.detector.filterbank_encoder import LogFilterbank
 from loradar.detector.whisper import LogMel
 from loradar.errors import ConfigError, InputError
 
@@ -20,6 +21,14 @@ TINY = {
     "conv_stride": [5, 8, 4],
     "num_conv_pos_embeddings": 8,
     "num_conv_pos_embedding_groups": 2,
+}
+BERT = {
+    "model_type": "wav2vec2-bert",
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_depthwise_kernel_size": 5,
 }
 LAYER_NORM = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
 WHISPER = {
@@ -38,16 +47,18 @@ WHISPER = {
 
 def make(kind="wav2vec2", *, layers=None, layer_mix="last", **options):
     torch.manual_seed(0)
-    config = WHISPER if kind == "whisper" else {"model_type": kind, **TINY, **options}
+    config = {"model_type": kind, **TINY, **options}
+    if kind in ("whisper", "wav2vec2-bert"):
+        config = WHISPER if kind == "whisper" else {**BERT, **options}
     return build_encoder(
         HuggingFaceEncoderConfig(config=config, layers=layers, layer_mix=layer_mix)
     ).eval()
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert"])
 @pytest.mark.parametrize("mix", ["last", "learned"])
 def test_layer_norm_encoders_give_a_padded_clip_what_it_gets_alone(kind, mix):
-    encoder = make(kind, layer_mix=mix, **LAYER_NORM)
+    encoder = make(kind, layer_mix=mix, **(LAYER_NORM if kind != "wav2vec2-bert" else {}))
     assert encoder.supports_padding
     if encoder.mix is not None:
         torch.nn.init.normal_(encoder.mix.weights)
@@ -77,7 +88,7 @@ def test_group_norm_encoders_do_not_support_padding():
     assert (alone - together).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "whisper"])
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert", "whisper"])
 def test_layer_cut_and_mix(kind):
     whole, cut, mixed = make(kind), make(kind, layers=2), make(kind, layer_mix="learned")
     clip = torch.randn(1, 8_000)
@@ -103,7 +114,7 @@ def test_more_layers_than_there_are():
         make(layers=7)
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "wav2vec2-bert"])
 def test_training_draws_nothing(kind):
     """No LayerDrop and no feature masks: with dropout off, train and eval agree."""
     encoder = make(
@@ -115,6 +126,7 @@ def test_training_draws_nothing(kind):
         attention_dropout=0.0,
         activation_dropout=0.0,
         feat_proj_dropout=0.0,
+        **({"conformer_conv_dropout": 0.0} if kind == "wav2vec2-bert" else {}),
     )
     clip = torch.randn(2, 8_000)
     with torch.no_grad():
@@ -133,6 +145,17 @@ def test_log_mel_is_that_of_whisper():
     ours = LogMel(80)(torch.from_numpy(clip).unsqueeze(0))
     assert ours.shape == theirs.shape == (1, 80, 403)
     assert (ours - theirs).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("samples", [16_000, 16_160, 20_001])
+def test_filterbank_is_that_of_wav2vec2_bert(samples):
+    from transformers import SeamlessM4TFeatureExtractor
+
+    clip = 0.1 * np.random.default_rng(0).standard_normal(samples).astype(np.float32) + 0.01
+    theirs = SeamlessM4TFeatureExtractor()(clip, sampling_rate=16_000, return_tensors="pt")
+    ours = LogFilterbank()(torch.from_numpy(clip).unsqueeze(0), None)
+    assert int(theirs.attention_mask.sum()) == ours.shape[1]
+    assert (ours - theirs.input_features[:, : ours.shape[1]]).abs().max() < 1e-3
 
 
 def test_whisper_equals_transformers_with_cut_positions():
@@ -216,7 +239,8 @@ def test_hub_out_of_reach_is_one_clear_line(monkeypatch):
     [
         ({"model_type": "wav2vec9"}, "unknown model_type 'wav2vec9'"),
         ({"model_type": "wav2vec2", "hiden_size": 8}, "has no hiden_size"),
-        ({"model_type": "bert"}, "type bert is not supported"),
+        ({"model_type": "bert", "num_hidden_layers": 1, "vocab_size": 9}, "bert is not supported"),
+        ({"model_type": "wav2vec2", **TINY, "add_adapter": True}, "add_adapter"),
         ({"model_type": "wav2vec2", **TINY, "hidden_size": 25}, "divisible"),
     ],
 )

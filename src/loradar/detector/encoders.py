@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from loradar.detector.config import HuggingFaceEncoderConfig
+from loradar.detector.filterbank_encoder import FilterbankEncoder
 from loradar.detector.pretrained import load_model, make_model
 from loradar.detector.speech_encoder import SpeechEncoder
 from loradar.detector.waveform_encoder import WaveformEncoder
 from loradar.detector.whisper import WhisperSpeechEncoder
 from loradar.errors import ConfigError
 
-WAVEFORM_TYPES = ("wav2vec2", "hubert", "wavlm")
+#: By the ``model_type`` of transformers. XLSR and XLS-R are of type wav2vec2.
+ENCODERS: dict[str, Any] = {
+    "wav2vec2": WaveformEncoder,
+    "hubert": WaveformEncoder,
+    "wavlm": WaveformEncoder,
+    "wav2vec2-bert": FilterbankEncoder,
+    "whisper": WhisperSpeechEncoder,
+}
 
 
 def build_encoder(config: HuggingFaceEncoderConfig) -> SpeechEncoder:
@@ -30,19 +36,22 @@ def build_encoder(config: HuggingFaceEncoderConfig) -> SpeechEncoder:
         model: Any = load_model(config.id, config.revision)
     else:
         model = make_model(config.config or {})
-    kind = model.config.model_type
     source = config.id or "encoder.config"
-    mix = config.layer_mix == "learned"
+    kind = model.config.model_type
+    if kind not in ENCODERS:
+        raise ConfigError(
+            f"{source}: model type {kind} is not supported; supported are {', '.join(ENCODERS)}"
+        )
+    if getattr(model.config, "add_adapter", False):
+        raise ConfigError(f"{source}: its add_adapter shortens the output, which is not supported")
     if kind == "whisper":
-        _check_layers(config.layers, model.encoder.layers, source)
-        return WhisperSpeechEncoder(model.encoder, config.layers, learned_mix=mix)
-    if kind in WAVEFORM_TYPES:
-        _check_layers(config.layers, model.encoder.layers, source)
-        return WaveformEncoder(model, config.layers, learned_mix=mix)
-    supported = ", ".join((*WAVEFORM_TYPES, "whisper"))
-    raise ConfigError(f"{source}: model type {kind} is not supported; supported are {supported}")
-
-
-def _check_layers(asked: int | None, layers: nn.ModuleList, source: str) -> None:
-    if asked is not None and asked > len(layers):
-        raise ConfigError(f"{source}: layers is {asked}, but the encoder has {len(layers)}")
+        model = model.encoder
+        count = len(model.layers)
+    else:
+        count = len(model.encoder.layers)
+    if config.layers is not None and config.layers > count:
+        raise ConfigError(f"{source}: layers is {config.layers}, but the encoder has {count}")
+    encoder: SpeechEncoder = ENCODERS[kind](
+        model, config.layers, learned_mix=config.layer_mix == "learned"
+    )
+    return encoder

@@ -253,7 +253,8 @@ def _build(config: DetectorConfig, *, probe: bool) -> Detector:
 
         def encode() -> Tensor:
             clip = torch.randn(1, max(8_000, detector.minimum_samples))
-            return encoder(clip)[0]
+            features: Tensor = encoder(clip)[0]
+            return features
 
         detector.mixture = inject(encoder.model, mixture, probe=encode if probe else None)
     return detector.train()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,8 +12,8 @@ from loradar.detector.speech_encoder import LayerMix, SpeechEncoder
 from loradar.detector.wavlm import call_projections_as_modules
 
 
-class WaveformEncoder(SpeechEncoder):
-    """A model of the Wav2Vec2 family.
+class StackEncoder(SpeechEncoder):
+    """A transformers model with its layers in ``model.encoder.layers``.
 
     LayerDrop and the masking of features in training are switched off in every mode: a dropped
     layer would drop its adapters, and the masks come from numpy's global generator.
@@ -20,7 +21,7 @@ class WaveformEncoder(SpeechEncoder):
     Parameters
     ----------
     model : nn.Module
-        ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
+        The transformers model.
     layers : int, optional
         Keep the first so many transformer layers.
     learned_mix : bool
@@ -41,10 +42,40 @@ class WaveformEncoder(SpeechEncoder):
         if layers is not None:
             stack.layers = stack.layers[:layers]
             config.num_hidden_layers = layers
-        if config.model_type == "wavlm":
-            call_projections_as_modules(model)
         self.mix = LayerMix(len(stack.layers) + 1) if learned_mix else None
         self.width = config.hidden_size
+
+    @abstractmethod
+    def inputs(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return what the model reads, and its attention mask where there are ``lengths``."""
+
+    def layers(self, waveforms: Tensor, lengths: Tensor | None) -> list[Tensor]:
+        """Return the input of the first layer and the output of each, or the last output alone."""
+        inputs, mask = self.inputs(waveforms, lengths)
+        if self.mix is None:
+            return [self.model(inputs, attention_mask=mask).last_hidden_state]
+        found: list[Tensor] = []
+        stack = self.model.encoder.layers
+        # Own hooks: what transformers records differs between models and versions.
+        hooks = [stack[0].register_forward_pre_hook(lambda _, given: found.append(given[0]))]
+        for layer in stack:
+            hooks.append(layer.register_forward_hook(lambda *call: found.append(_first(call[2]))))
+        try:
+            self.model(inputs, attention_mask=mask)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
+
+
+class WaveformEncoder(StackEncoder):
+    """``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``."""
+
+    def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
+        super().__init__(model, layers, learned_mix=learned_mix)
+        config: Any = model.config
+        if config.model_type == "wavlm":
+            call_projections_as_modules(model)
         # Group norm in the first convolution takes its statistics over time, padding included.
         self.supports_padding = config.feat_extract_norm == "layer"
         self._strides = list(zip(config.conv_kernel, config.conv_stride, strict=True))
@@ -59,23 +90,10 @@ class WaveformEncoder(SpeechEncoder):
         """Freeze the convolutions; in training they would else ask a gradient of the waveform."""
         self.model.feature_extractor._freeze_parameters()
 
-    def layers(self, waveforms: Tensor, lengths: Tensor | None) -> list[Tensor]:
-        """Return the input of the first layer and the output of each, or the last output alone."""
+    def inputs(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the waveforms [B, S] and which samples [B, S] are valid."""
         mask = None if lengths is None else valid_samples(lengths, waveforms.shape[1]).long()
-        if self.mix is None:
-            return [self.model(waveforms, attention_mask=mask).last_hidden_state]
-        found: list[Tensor] = []
-        stack = self.model.encoder.layers
-        # Own hooks: what transformers records differs between models and versions.
-        hooks = [stack[0].register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))]
-        for layer in stack:
-            hooks.append(layer.register_forward_hook(lambda *call: found.append(_first(call[2]))))
-        try:
-            self.model(waveforms, attention_mask=mask)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return found
+        return waveforms, mask
 
 
 def _first(output: Any) -> Any:
