@@ -56,6 +56,15 @@ def test_mixture_of_each_mode():
     assert moe.moe_lora["rank"] == moe.mixture.rank
 
 
+def test_one_switch_chooses_among_the_sections_of_a_recipe():
+    sections = {"lora": {"rank": 64}, "moe_lora": {"experts": 8}}
+    experts = {}
+    for mode in ("frozen", "full", "lora", "moe_lora"):
+        mixture = AdaptationConfig.model_validate({"mode": mode, **sections}).mixture
+        experts[mode] = mixture and (mixture.experts, mixture.rank)
+    assert experts == {"frozen": None, "full": None, "lora": (1, 64), "moe_lora": (8, 8)}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

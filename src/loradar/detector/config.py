@@ -115,6 +115,9 @@ def _mixture_of(options: Any) -> MoeLoraConfig:
 class AdaptationConfig(_Section):
     """What of the encoder is trained.
 
+    A section that the mode does not use is checked and otherwise ignored, so that one recipe
+    holds a whole comparison and ``mode`` alone switches.
+
     Attributes
     ----------
     mode : {"frozen", "full", "lora", "moe_lora"}
@@ -135,17 +138,14 @@ class AdaptationConfig(_Section):
         if not isinstance(values, dict):
             return values
         values = dict(values)
-        mode = values.get("mode")
-        # A recipe may hold options of several modes, so that the mode is one switch; those of the
-        # other modes are checked all the same, and left out.
-        for section, check in (("lora", LoraConfig.model_validate), ("moe_lora", _mixture_of)):
-            if section != mode and values.get(section) is not None:
-                check(values.pop(section))
-        if mode == "lora" and values.get("lora") is None:
+        if values.get("mode") == "lora" and values.get("lora") is None:
             values["lora"] = {}
-        if mode == "moe_lora":
+        options = values.get("moe_lora")
+        if options is not None and not isinstance(options, dict):
+            raise ConfigError("moe_lora must be a mapping of options")
+        if options is not None or values.get("mode") == "moe_lora":
             # Written out in full, so that a later change of a default alters no checkpoint.
-            values["moe_lora"] = _mixture_of(values.get("moe_lora") or {}).to_dict()
+            values["moe_lora"] = MoeLoraConfig.from_dict(options or {}).to_dict()
         return values
 
     @property
