@@ -1,7 +1,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 from hypothesis import settings
 
 # No deadline: a test must not fail because the machine is busy.
@@ -16,4 +18,74 @@ def shared() -> Path:
     folder = Path(os.environ.get("LORADAR_SHARED", root.parent / "shared"))
     if not (folder / "fixtures").is_dir():
         pytest.skip("the shared fixtures are not here (set LORADAR_SHARED)")
+    return folder
+
+
+TINY_ENCODER = {
+    "model_type": "wav2vec2",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "conv_dim": [8, 8],
+    "conv_kernel": [10, 8],
+    "conv_stride": [10, 16],
+    "num_feat_extract_layers": 2,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory) -> Path:
+    """A manifest of 36 half-second clips: noise bursts (bona fide) and buzzes (spoof)."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    lines = ["path,label,attack,speaker,split,corpus"]
+    time = np.arange(8_000) / 16_000
+    for index in range(36):
+        split = ("train", "train", "dev", "eval")[index // 3 % 4]
+        attack = ("", "buzz", "hum")[index % 3]
+        pitch = rng.uniform(90, 220) * (0.5 if attack == "hum" else 1)
+        samples = 0.1 * rng.standard_normal(8_000)
+        if attack:
+            samples = 0.02 * samples + 0.2 * np.sign(np.sin(2 * np.pi * pitch * time))
+        sf.write(folder / f"{index:02d}.wav", samples.astype(np.float32), 16_000)
+        label = "spoof" if attack else "bonafide"
+        lines.append(f"{index:02d}.wav,{label},{attack},s{index % 4},{split},tiny")
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_corpus) -> dict:
+    """A recipe that trains in a second or two; change a copy of it."""
+    return {
+        "name": "tiny",
+        "encoder": {"type": "huggingface", "config": TINY_ENCODER},
+        "adaptation": {"mode": "moe_lora", "moe_lora": {"experts": 4, "rank": 2}},
+        "backend": {"name": "linear"},
+        "data": {"path": str(tiny_corpus), "window": 6_000},
+        "augmentation": {"steps": [{"name": "noise", "probability": 0.5}]},
+        "training": {
+            "steps": 12,
+            "batch_size": 4,
+            "learning_rate": 1e-2,
+            "evaluate_every": 4,
+            "log_every": 2,
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_recipe, tmp_path_factory) -> Path:
+    """The folder of a trained tiny detector."""
+    from loradar.training.recipe import parse_recipe
+    from loradar.training.run import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train(parse_recipe(tiny_recipe), folder)
     return folder

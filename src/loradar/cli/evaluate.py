@@ -155,5 +155,6 @@ def _suite(
 def _save(path: Path | None, table: pd.DataFrame) -> None:
     if path is not None:
         from loradar.evaluation.scorefile import write_scores
+        from loradar.scoring.scores import without_gates
 
-        write_scores(path, table.drop(columns=[c for c in table if str(c).startswith("gate:")]))
+        write_scores(path, without_gates(table))

@@ -35,7 +35,7 @@ def score(
     from loradar.cli.sources import read_source
     from loradar.evaluation.scorefile import write_scores
     from loradar.inference.model import load_model
-    from loradar.scoring.scores import score_manifest
+    from loradar.scoring.scores import score_manifest, without_gates
 
     manifest = read_source(source)
     loaded = load_model(model)
@@ -48,7 +48,7 @@ def score(
             prior=prior,
             progress=progress,
         )
-    write_scores(out, table)
+    write_scores(out, without_gates(table))
     errors = int((table["verdict"] == "ERROR").sum())
     note(f"wrote {out}: {len(table)} clips" + (f", {errors} could not be read" if errors else ""))
     if errors:

@@ -83,6 +83,11 @@ def score_manifest(
     return pd.concat([table, _columns([verdicts[row] for row in range(len(table))])], axis=1)
 
 
+def without_gates(table: pd.DataFrame) -> pd.DataFrame:
+    """Drop the experts' columns, which a score file does not hold."""
+    return table.drop(columns=[name for name in table if str(name).startswith("gate:")])
+
+
 def _columns(verdicts: list[Verdict]) -> pd.DataFrame:
     rows = []
     for verdict in verdicts:

@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+KEYS = {
+    "path",
+    "verdict",
+    "p_spoof",
+    "llr",
+    "score",
+    "reasons",
+    "segments",
+    "experts",
+    "model",
+    "seconds",
+}
+
+
+@pytest.fixture
+def clip(tiny_corpus):
+    return tiny_corpus.parent / "00.wav"
+
+
+def _write(path, samples):
+    sf.write(path, np.asarray(samples, np.float32), 16_000)
+    return path
+
+
+def test_json_is_one_object_a_line_with_the_designed_keys(loradar, tiny_model, clip, tmp_path):
+    long = _write(tmp_path / "long.wav", 0.1 * np.random.default_rng(0).standard_normal(40_000))
+    ended = loradar("detect", "--model", tiny_model, clip, long, "--json")
+    assert ended.code == 0
+    short, timed = map(json.loads, ended.out.splitlines())
+    assert set(short) == set(timed) == KEYS
+    assert short["verdict"] in ("BONAFIDE", "SPOOF", "UNCERTAIN")
+    assert timed["segments"][0]["start"] == 0
+    assert timed["segments"][-1]["end"] == pytest.approx(2.5)
+    assert set(timed["segments"][0]) == {"start", "end", "p_spoof", "llr"}
+
+
+def test_for_people_there_is_a_line_and_a_timeline(loradar, tiny_model, clip):
+    ended = loradar("detect", "--model", tiny_model, clip)
+    assert ended.code == 0
+    assert "p_spoof" in ended.out
+    assert str(clip) in ended.out
+
+
+def test_silence_and_tiny_clips_are_answers_without_a_verdict(loradar, tiny_model, tmp_path):
+    silent = _write(tmp_path / "silent.wav", np.zeros(32_000))
+    tiny = _write(tmp_path / "tiny.wav", [0.1, -0.1] * 25)
+    ended = loradar("detect", "--model", tiny_model, silent, tiny, "--json")
+    assert ended.code == 0
+    one, two = map(json.loads, ended.out.splitlines())
+    assert one["verdict"] == two["verdict"] == "NOT_APPLICABLE"
+    assert "silence" in one["reasons"]
+    assert "too_short" in two["reasons"]
+    assert one["score"] is not None
+    assert two["llr"] is not None
+
+
+def _bad_inputs(folder):
+    empty = folder / "empty.wav"
+    empty.touch()
+    text = folder / "text.wav"
+    text.write_text("these are words, not samples\n" * 50)
+    whole = _write(folder / "whole.wav", 0.1 * np.random.default_rng(1).standard_normal(16_000))
+    corrupt = folder / "corrupt.flac"
+    sf.write(corrupt, np.random.default_rng(1).standard_normal(16_000) * 0.1, 16_000)
+    data = bytearray(corrupt.read_bytes())
+    data[:400] = b"\x00" * 400
+    corrupt.write_bytes(data)
+    no_samples = _write(folder / "no_samples.wav", np.zeros(0))
+    return [empty, text, corrupt, no_samples], whole
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_an_unreadable_input_alone_is_one_line_and_exit_code_2(
+    loradar, tiny_model, tmp_path, which
+):
+    bad = _bad_inputs(tmp_path)[0][which]
+    ended = loradar("detect", "--model", tiny_model, bad, "--json")
+    assert ended.code == 2
+    (line,) = ended.out.splitlines()
+    found = json.loads(line)
+    assert found["verdict"] == "ERROR"
+    assert found["score"] is None
+    assert bad.name in found["reasons"][0]
+
+
+def test_in_a_batch_the_rest_go_on_and_the_exit_code_is_1(loradar, tiny_model, tmp_path):
+    bad, whole = _bad_inputs(tmp_path)
+    ended = loradar("detect", "--model", tiny_model, *bad, whole)
+    assert ended.code == 1
+    lines = ended.out.splitlines()
+    assert sum(": ERROR: " in line for line in lines) == 4
+    assert any(str(whole) in line and "p_spoof" in line for line in lines)
+
+
+def test_a_missing_path_is_exit_code_2(loradar, tiny_model, clip, tmp_path):
+    ended = loradar("detect", "--model", tiny_model, tmp_path / "none.wav", clip)
+    assert ended.code == 2
+    assert "none.wav" in ended.out
+    assert str(clip) in ended.out
+
+
+def test_without_a_model_the_line_of_the_design(loradar, clip):
+    ended = loradar("detect", clip)
+    assert ended.code == 2
+    assert ended.err.strip() == "loradar: no model: give --model, or run make demo"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--prior", "2"], ["--nonsense"]])
+def test_usage_errors_are_exit_code_2(loradar, tiny_model, clip, arguments):
+    clips = [clip] if arguments else []
+    assert loradar("detect", "--model", tiny_model, *arguments, *clips).code == 2
+
+
+def test_a_folder_that_is_no_model(loradar, clip, tmp_path):
+    ended = loradar("detect", "--model", tmp_path, clip)
+    assert ended.code == 2
+    assert "not a detector checkpoint" in ended.err
+    ended = loradar("detect", "--model", tmp_path / "none", clip)
+    assert ended.code == 2
+    assert "no such model folder" in ended.err

@@ -1,0 +1,155 @@
+import copy
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from loradar.errors import ConfigError, InputError, LoradarError
+from loradar.inference.model import load_model
+from loradar.training.recipe import parse_recipe
+from loradar.training.run import newest_checkpoint, train
+from loradar.training.trainer import dev_metrics
+
+
+class _Killed(Exception):
+    pass
+
+
+def _recipe(base: dict, **training):
+    values = copy.deepcopy(base)
+    values["training"].update(training)
+    # Dropout, router noise and augmentation all draw random numbers that a resumed run must repeat.
+    values["adaptation"]["moe_lora"].update({"dropout": 0.1, "noise": 0.5})
+    return parse_recipe(values)
+
+
+def test_a_resumed_run_ends_in_the_same_weights_bit_for_bit(tiny_recipe, tmp_path):
+    recipe = _recipe(tiny_recipe)
+    train(recipe, tmp_path / "unbroken")
+
+    def kill(done: int, total: int, what: str) -> None:
+        if what == "training" and done == 6:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(recipe, tmp_path / "broken", progress=kill)
+    assert newest_checkpoint(tmp_path / "broken" / "checkpoints").name == "checkpoint-4"
+    assert not (tmp_path / "broken" / "model.safetensors").exists()
+    train(recipe, tmp_path / "broken", resume=True)
+
+    last = "checkpoints/checkpoint-12/model.safetensors"
+    for name in ("model.safetensors", last):
+        one, two = (load_file(tmp_path / run / name) for run in ("unbroken", "broken"))
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in one), name
+    figures = [
+        json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("unbroken", "broken")
+    ]
+    assert figures[0]["best_step"] == figures[1]["best_step"]
+    assert figures[0]["dev_eer"] == figures[1]["dev_eer"]
+
+
+def test_the_seed_decides_and_nothing_else(tiny_recipe, tmp_path):
+    weights = []
+    for run, seed in enumerate((1, 1, 2)):
+        recipe = parse_recipe({**tiny_recipe, "seed": seed})
+        train(recipe, tmp_path / str(run))
+        weights.append(load_file(tmp_path / str(run) / "model.safetensors"))
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert any(not torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
+
+
+def test_a_run_leaves_what_the_design_says(tiny_model):
+    names = {path.name for path in tiny_model.iterdir()}
+    assert names >= {
+        "config.json",
+        "model.safetensors",
+        "calibration.json",
+        "README.md",
+        "recipe.yaml",
+        "metrics.json",
+        "tensorboard",
+    }
+    metrics = json.loads((tiny_model / "metrics.json").read_text())
+    assert 0 < metrics["trained_parameters"] < metrics["parameters"]
+    model = load_model(tiny_model)
+    assert model.calibration is not None
+    assert model.detector.mixture is not None
+
+
+def test_it_learns_the_tiny_corpus(tiny_recipe, tmp_path):
+    values = copy.deepcopy(tiny_recipe)
+    values["adaptation"] = {"mode": "full"}
+    values["training"].update({"steps": 40, "evaluate_every": 20, "best_metric": "cross_entropy"})
+    result = train(parse_recipe(values), tmp_path / "full")
+    assert result.metrics["dev_eer"] <= 0.1
+
+
+@pytest.mark.parametrize("mode", ["frozen", "lora", "moe_lora"])
+def test_the_base_stays_as_it_was(tiny_recipe, tmp_path, mode):
+    values = {**tiny_recipe, "adaptation": {"mode": mode}}
+    recipe = parse_recipe(values)
+    train(recipe, tmp_path / mode)
+    from loradar.detector import build_detector
+
+    before = build_detector(recipe.detector, seed=recipe.seed).base_tensors()
+    after = load_model(tmp_path / mode).detector.base_tensors()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tiny_recipe, tiny_model):
+    with pytest.raises(InputError, match="already holds a run"):
+        train(parse_recipe(tiny_recipe), tiny_model)
+
+
+def test_resuming_needs_a_run_and_the_same_recipe(tiny_recipe, tiny_model, tmp_path):
+    recipe = parse_recipe(tiny_recipe)
+    with pytest.raises(InputError, match="no run to resume"):
+        train(recipe, tmp_path / "none", resume=True)
+    with pytest.raises(ConfigError, match="another recipe"):
+        train(parse_recipe({**tiny_recipe, "seed": 9}), tiny_model, resume=True)
+
+
+def test_missing_clips_are_said_before_training(tiny_recipe, tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,label,split\nnone.wav,bonafide,train\nno.wav,spoof,dev\n")
+    values = {**tiny_recipe, "data": {"path": str(manifest)}}
+    with pytest.raises(InputError, match=r"none\.wav: no such file"):
+        train(parse_recipe(values), tmp_path / "run")
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tiny_recipe, tmp_path):
+    values = copy.deepcopy(tiny_recipe)
+    values["adaptation"] = {"mode": "full"}
+    values["training"].update({"learning_rate": 1e30, "max_gradient_norm": 1e30, "warmup": 0.0})
+    with pytest.raises(LoradarError, match=r"training\.learning_rate"):
+        train(parse_recipe(values), tmp_path / "run")
+
+
+def test_epochs_and_class_weights(tiny_recipe, tmp_path, caplog):
+    values = copy.deepcopy(tiny_recipe)
+    del values["training"]["steps"]
+    values["training"].update({"epochs": 2, "class_weights": "balanced"})
+    values["data"]["balance"] = "none"
+    with caplog.at_level(logging.INFO, logger="loradar.training"):
+        result = train(parse_recipe(values), tmp_path / "run")
+    assert result.metrics["steps"] == 9  # 18 clips, twice, four a step
+    assert "18 training clips (6 bona fide, 12 spoof)" in caplog.text
+
+
+def test_dev_metrics_average_the_classes():
+    logits = np.array([[0.0, 2.0], [0.0, 1.0], [3.0, 0.0]])
+    labels = np.array([1, 0, 0])
+
+    class Prediction:
+        predictions = logits
+        label_ids = labels
+
+    found = dev_metrics(Prediction())
+    expected = (np.log1p(np.exp(-2)) + (np.log1p(np.exp(1)) + np.log1p(np.exp(-3))) / 2) / 2
+    assert found["cross_entropy"] == pytest.approx(expected)
+    assert found["eer"] == 0.0
