@@ -234,6 +234,12 @@ def test_hub_out_of_reach_is_one_clear_line(monkeypatch):
     assert "\n" not in str(info.value)
 
 
+@pytest.mark.parametrize("id", ["./nowhere", "/no/such/folder", "a/b/c"])
+def test_a_missing_folder_is_not_looked_for_on_the_hub(id):
+    with pytest.raises(InputError, match="no such folder"):
+        build_encoder(HuggingFaceEncoderConfig(id=id))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

@@ -32,6 +32,8 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
         The folder or the hub does not give the model; says how to give a local folder.
     """
     local = Path(id).is_dir()
+    if not local and (id.count("/") > 1 or id.startswith((".", "/", "~"))):
+        raise InputError(f"{id}: no such folder; encoder.id is a local folder or a name on the hub")
     options: dict[str, Any] = {"revision": revision or "main"}
     if local:
         _check_folder(Path(id))
@@ -43,9 +45,9 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
             )
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "folder" if local else "encoder on the Hugging Face hub"
+        where = "this folder" if local else "the Hugging Face hub"
         raise InputError(
-            f"{id}: cannot load this {where} ({reason}); check the name and the network, "
+            f"{id}: cannot load the encoder from {where} ({reason}); check the name and the network, "
             "or set encoder.id to a local folder with config.json and model.safetensors"
         ) from None
     missing = sorted(name for name in report["missing_keys"] if _matters(name))
@@ -117,7 +119,10 @@ def _matters(name: str) -> bool:
 
 @contextmanager
 def _quiet(*, progress: bool) -> Iterator[None]:
-    """Silence transformers' reports on unused weights, and its bars unless ``progress``."""
+    """Silence reports on unused weights and retries, and progress bars unless ``progress``."""
+    hub = logging.getLogger("huggingface_hub")
+    hub_level = hub.level
+    hub.setLevel(logging.ERROR)
     level, bars = (
         transformers_logging.get_verbosity(),
         transformers_logging.is_progress_bar_enabled(),
@@ -128,6 +133,7 @@ def _quiet(*, progress: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        hub.setLevel(hub_level)
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
