@@ -47,7 +47,7 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = "this folder" if local else "the Hugging Face hub"
         raise InputError(
-            f"{id}: cannot load the encoder from {where} ({reason}); check the name and the network, "
+            f"{id}: cannot load the encoder from {where} ({reason}); check name and network, "
             "or set encoder.id to a local folder with config.json and model.safetensors"
         ) from None
     missing = sorted(name for name in report["missing_keys"] if _matters(name))
