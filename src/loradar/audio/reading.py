@@ -57,8 +57,8 @@ def load_audio(
     """Read a clip as mono samples.
 
     Channels are averaged. Integer formats come out in [-1, 1]; float formats keep values beyond.
-    A file cut off is an error where its header promises more (wav, flac, m4a, webm); mp3, ogg and
-    opus streams carry no dependable length, so what is there is read.
+    A file cut off is an error where its header promises more (wav, flac, mp3, m4a, webm); ogg,
+    opus and raw aac carry no dependable length, so what is there is read.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class AugmentationStep(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    probability: float = Field(1.0, ge=0, le=1)
+    probability: float = Field(default=1.0, ge=0, le=1)
     params: dict[str, Any] = {}
 
     @model_validator(mode="before")
