@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +40,12 @@ class Routing:
     config: MoeLoraConfig
     valid: Tensor | None
 
-    @cached_property
+    @property
     def probabilities(self) -> Tensor:
-        """``[*P, E]``: softmax over all experts. Computed when first asked for."""
+        """``[*P, E]``: softmax over all experts.
+
+        Not cached: statistics ask for it without gradients, losses with them.
+        """
         return self.scores.softmax(-1)
 
     def clip_gates(self) -> Tensor:
