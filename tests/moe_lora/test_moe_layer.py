@@ -79,11 +79,10 @@ def both_ways(config, dtype, mask=None, bias=True, scope="projection"):
 
 @pytest.mark.parametrize("granularity", ["frame", "utterance"])
 @pytest.mark.parametrize("scope", ["block", "projection"])
-@pytest.mark.parametrize("top_k", [1, 2, 4])
-@pytest.mark.parametrize("renormalise", [False, True])
+@pytest.mark.parametrize(
+    ("top_k", "renormalise"), [(1, False), (2, False), (2, True), (4, False), (4, True)]
+)
 def test_equals_the_loop_over_experts(granularity, scope, top_k, renormalise):
-    if renormalise and top_k == 1:
-        pytest.skip("refused by the configuration")
     torch.manual_seed(top_k)
     config = MoeLoraConfig(
         experts=4,

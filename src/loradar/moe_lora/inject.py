@@ -173,6 +173,11 @@ def _adapt_block(
             mixture.routers[name] = adapter.router
     if shared is None:
         return
+    if isinstance(parent, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
+        raise InjectionError(
+            f"{block or 'the model'} is a {type(parent).__name__}, which has no forward of its own "
+            "to route at; use scope='projection'"
+        )
     if hasattr(parent, ROUTER_NAME):
         raise InjectionError(f"{block} has a {ROUTER_NAME} of its own; use scope='projection'")
     weight = mixture.adapters[names[0]].base.weight
