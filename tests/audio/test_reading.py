@@ -261,3 +261,35 @@ def test_real_speech(shared: Path) -> None:
     samples = load_audio(clip)
     assert probe(clip).seconds == pytest.approx(len(samples) / 16_000)
     assert 0.01 < np.abs(samples).max() <= 1.0
+
+
+@pytest.mark.parametrize("layout", ["7.1", "hexadecagonal"])
+def test_many_channels_through_ffmpeg(tmp_path: Path, layout: str) -> None:
+    count = av.AudioLayout(layout).nb_channels
+    samples = np.zeros((count, 8000), np.float32)
+    samples[3] = _chirp(0.5)
+    with av.open(str(tmp_path / "a.mka"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16_000, layout=layout)
+        packed = samples.T.reshape(1, -1).copy()
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert load_audio(tmp_path / "a.mka") == pytest.approx(samples[3] / count, abs=1e-6)
+
+
+def test_eight_planes_are_read_whole(tmp_path: Path) -> None:
+    # AAC decodes to planes, one a channel; PyAV's own conversion crashes on eight.
+    samples = np.repeat(_chirp()[None], 8, axis=0)
+    with av.open(str(tmp_path / "a.m4a"), "w") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="7.1")
+        resampler = av.AudioResampler(stream.codec_context.format, "7.1", 48_000)
+        packed = samples.T.reshape(1, -1).copy()
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout="7.1")
+        frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    read = load_audio(tmp_path / "a.m4a")
+    inner = slice(1600, 30_000)
+    assert np.corrcoef(read[inner], _chirp()[inner])[0, 1] > 0.99

@@ -238,7 +238,7 @@ class AvDecoder:
                     raise DecodeError(
                         f"its sample rate changes from {rate} to {frame.sample_rate} Hz midway"
                     )
-                samples = _mono(frame.to_ndarray(), len(frame.layout.channels))
+                samples = _mono(_array(frame), frame.layout.nb_channels)
                 if position < 0:
                     # After a seek the first frame says where the decoder landed.
                     landed = frame.time - start_s if seeks and frame.time is not None else 0.0
@@ -247,7 +247,7 @@ class AvDecoder:
                 position += len(samples)
                 if skip < len(samples):
                     yield samples[max(skip, 0) :]
-        except self._error as error:
+        except (self._error, ValueError) as error:
             raise DecodeError(_reason(getattr(error, "strerror", None) or str(error))) from None
         held = max(position, 0) / rate
         promised = self.info.seconds if self.info.container in AV_EXACT_DURATION else None
@@ -264,6 +264,19 @@ class AvDecoder:
         target = max(0.0, offset_s - 1.0) + start_s
         self._container.seek(round(target * 1e6))
         return start_s
+
+
+def _array(frame: Any) -> NDArray[Any]:
+    """Return a frame's samples, [channels, n] or packed [1, n * channels]."""
+    if frame.format.is_planar and frame.layout.nb_channels >= 8:
+        import av
+
+        # PyAV 14 to 18 runs past the end of eight planes and more, and crashes; packed is safe.
+        packed = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
+        parts = [*packed.resample(frame), *packed.resample(None)]
+        return np.concatenate([part.to_ndarray() for part in parts], axis=1)
+    array: NDArray[Any] = frame.to_ndarray()
+    return array
 
 
 def _mono(samples: NDArray[Any], channels: int) -> FloatArray:
