@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,3 +113,26 @@ def test_real_speech_keeps_its_spectrogram(shared, name: str) -> None:  # type: 
     loud = original > original.max() - 50
     assert np.corrcoef(original[loud], made[loud])[0, 1] > 0.8
     assert np.std(copy) == pytest.approx(np.std(samples), rel=1e-3)
+
+
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    script = (
+        "import hashlib, numpy as np\n"
+        "from loradar.vocoders import VOCODERS\n"
+        "x = np.random.default_rng(0).standard_normal(64_600).cumsum() / 100\n"
+        "for vocoder in VOCODERS.values():\n"
+        "    copy = vocoder(x, 16_000, np.random.default_rng(1))\n"
+        "    print(hashlib.sha256(copy.tobytes()).hexdigest())\n"
+    )
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **dict.fromkeys(names, count)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1] and len(outputs[0].split()) == len(VOCODERS)

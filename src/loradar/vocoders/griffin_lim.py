@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from loradar.vocoders.analysis import Real, Samples, centred, istft, like, power_of_two, stft
 
@@ -43,9 +44,13 @@ def mel_griffin_lim(
     size = power_of_two(0.064, sample_rate)
     hop = size // 4
     bank = mel_bank(bands, size, sample_rate)
-    mel = np.abs(stft(x, size, hop)) @ bank.T
+    # Sparse products: a threaded BLAS would round by the number of threads, and the phase search
+    # would blow that up.
+    down = sparse.csr_array(bank)
+    up = sparse.csr_array((bank / np.maximum(bank.sum(axis=0), 1e-9)).T)
+    mel = down @ np.abs(stft(x, size, hop)).T
     # Each band's mean spread over its bins: what a low-dimensional mel spectrum still knows.
-    magnitude = mel @ (bank / np.maximum(bank.sum(axis=0), 1e-9))
+    magnitude: Real = np.ascontiguousarray((up @ mel).T)
     spectrum = magnitude * np.exp(2j * np.pi * rng.random(magnitude.shape))
     before = np.zeros_like(spectrum)
     for _ in range(iterations):

@@ -142,7 +142,7 @@ def room_response(
     length = max(int(rt60_s * sample_rate), 2)
     decay = 10.0 ** (-3.0 * np.arange(length) / length)
     tail = rng.standard_normal(length) * decay
-    tail *= 10.0 ** (-direct_to_reverberant_db / 20.0) / max(float(np.linalg.norm(tail)), 1e-12)
+    tail *= 10.0 ** (-direct_to_reverberant_db / 20.0) / max(float(np.sqrt(np.sum(tail**2))), 1e-12)
     return np.concatenate([[1.0], np.zeros(gap), tail]).astype(np.float32)
 
 

@@ -113,7 +113,7 @@ class RawBoost(Effect):
         bank = self._notch_bank(self.linear_gain_db, sample_rate, rng)
         noise = signal.fftconvolve(rng.standard_normal(len(x) + len(bank) - 1), bank, "valid")
         snr_db = rng.uniform(*self.snr_db)
-        level = np.linalg.norm(x) / max(float(np.linalg.norm(noise)), 1e-12)
+        level = np.sqrt(np.sum(x**2) / max(float(np.sum(noise**2)), 1e-24))
         scaled: Taps = x + noise * level * 10.0 ** (-snr_db / 20.0)
         return scaled
 
