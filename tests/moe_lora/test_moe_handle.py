@@ -203,3 +203,31 @@ def test_block_of_another_width_is_refused():
     inject(model, MoeLoraConfig(targets=("q_proj",)))
     with pytest.raises(LoradarError, match="4 features; use scope='projection'"):
         model(torch.randn(1, 5, 6))
+
+
+@pytest.mark.parametrize("scope", ["block", "projection"])
+def test_torch_export_gives_the_same_and_leaves_no_trace(make_encoder, stir, scope):
+    model = make_encoder(blocks=1).eval()
+    mixture = inject(model, MoeLoraConfig(experts=4, rank=2, scope=scope))
+    stir(mixture)
+    x = torch.randn(2, 6, 8)
+    with torch.no_grad():
+        expected = model(x)
+        exported = torch.export.export(model, (x,)).module()
+        torch.testing.assert_close(exported(x), expected)
+    assert set(mixture.statistics().positions.values()) == {12}
+
+
+def test_the_balance_loss_has_its_whole_gradient(make_encoder):
+    model = make_encoder(blocks=1)
+    mixture = inject(model, MoeLoraConfig(experts=4, balance_weight=1.0))
+    x = torch.randn(2, 6, 8)
+    model(x)
+    router = mixture.routers["layers.0"]
+    (ours,) = torch.autograd.grad(mixture.auxiliary_loss()[0], router.weight)
+    weight = router.weight.detach().clone().requires_grad_()
+    logits = (model.norm(x) @ weight.T).flatten(0, 1)
+    chosen = logits.topk(2).indices.flatten().bincount(minlength=4) / 24
+    (expected,) = torch.autograd.grad(4 * (chosen * logits.softmax(-1).mean(0)).sum(), weight)
+    torch.testing.assert_close(ours, expected)
+    assert expected.abs().max() > 1e-3

@@ -125,3 +125,15 @@ def test_wrong_masks_and_shapes_are_refused():
         router(torch.randn(2, 5, 6), torch.ones(2, 4, dtype=torch.bool))
     with pytest.raises(InputError, match="batch, time"):
         router(torch.randn(5, 6))
+
+
+def test_clip_gates_average_valid_frames_and_take_a_single_clip():
+    routing = route(torch.randn(2, 5, 4), torch.arange(5) < torch.tensor([[5], [2]]))
+    expected = torch.stack([routing.gates[0].mean(0), routing.gates[1, :2].mean(0)])
+    torch.testing.assert_close(routing.clip_gates(), expected)
+    single = route(torch.randn(5, 4), torch.tensor([True, True, True, False, False]))
+    torch.testing.assert_close(single.clip_gates(), single.gates[:3].mean(0, keepdim=True))
+
+
+def test_print_says_what_it_is():
+    assert "6 -> 4, top 2, frame" in repr(Router(6, MoeLoraConfig(experts=4)))

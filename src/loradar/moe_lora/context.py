@@ -76,7 +76,7 @@ class RoutingContext:
 
     def record(self, name: str, routing: Routing) -> None:
         """Keep a router's decision and add it to the totals, once a forward."""
-        if _in_backward():
+        if _in_backward() or _in_export():
             return
         self._thread.started = True
         self._thread.routings[name] = routing
@@ -101,3 +101,8 @@ class BlockGates(threading.local):
 def _in_backward() -> bool:
     """Whether autograd is running in this thread, as when checkpointing recomputes a block."""
     return bool(torch._C._current_graph_task_id() != -1)
+
+
+def _in_export() -> bool:
+    """Whether `torch.export` is tracing: its tensors hold no values and must not be kept."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
