@@ -108,6 +108,20 @@ def test_gradient_checkpointing_changes_nothing(make_encoder, stir, granularity,
     assert statistics.to_dict() == plain_statistics.to_dict()
 
 
+def test_checkpointing_without_a_mask_after_a_masked_forward(make_encoder, stir):
+    model = make_encoder(blocks=1).train()
+    mixture = inject(model, MoeLoraConfig(experts=4, rank=3, granularity="utterance"))
+    stir(mixture)
+    x = torch.randn(2, 6, 8)
+    wanted = list(mixture.parameters())
+    expected = torch.autograd.grad(model(x).square().sum(), wanted)
+    with mixture.mask(torch.arange(6) < torch.tensor([[6], [1]])):
+        model(x)
+    model.checkpoint = lambda *args: checkpoint(*args, use_reentrant=False)
+    for a, b in zip(torch.autograd.grad(model(x).square().sum(), wanted), expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_reentrant_checkpointing_warns_about_lost_auxiliary_losses(make_encoder, stir):
     model = make_encoder().train()
     mixture = inject(model, MoeLoraConfig(experts=2))

@@ -143,13 +143,29 @@ def test_the_probe_leaves_no_trace(make_encoder):
     assert bare.num_parameters() == mixture.num_parameters()
 
 
-def test_the_probe_finds_adapters_behind_a_normalisation():
-    # The sum of a layer norm's output is constant: summing would find no gradient at all.
-    model = nn.Sequential()
-    model.add_module("q_proj", nn.Linear(6, 6))
-    model.add_module("norm", nn.LayerNorm(6))
-    config = MoeLoraConfig(targets=("q_proj",), scope="projection")
-    inject(model, config, lambda: model(torch.randn(1, 3, 6)))
+def test_the_probe_does_not_merely_sum_the_output():
+    class Mirrored(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q_proj = nn.Linear(6, 6)
+
+        def forward(self, x):
+            y = self.q_proj(x)
+            return torch.cat([y, -y], -1)  # its sum is constant
+
+    model = Mirrored()
+    inject(model, MoeLoraConfig(targets=("q_proj",)), lambda: model(torch.randn(1, 3, 6)))
+
+
+def test_an_adapter_that_is_called_for_nothing_is_found():
+    class Wasteful(Bypassing):
+        def forward(self, x):
+            return self.q_proj(x) + 0 * self.v_proj(x)
+
+    model = Wasteful(raw=False)
+    config = MoeLoraConfig(targets=("q_proj", "v_proj"))
+    with pytest.raises(InjectionError, match="v_proj: the adapter's change does not reach"):
+        inject(model, config, lambda: model(torch.randn(1, 3, 4)))
 
 
 @pytest.mark.parametrize("container", [nn.Sequential, nn.ModuleList])
@@ -174,6 +190,13 @@ class Skipping(nn.Module):
     def forward(self, x):
         x = self.layers[0](x)
         return x if self.training else self.layers[1](x)
+
+
+def test_the_probe_runs_without_layer_drop(make_encoder):
+    model = Skipping(make_encoder().layers).train()
+    mixture = inject(model, MoeLoraConfig(), lambda: model(torch.randn(1, 5, 8)))
+    assert len(mixture.adapters) == 8
+    assert model.training
 
 
 def test_layer_drop_is_no_bypass(make_encoder):
@@ -236,3 +259,22 @@ def test_undo_gives_the_model_back(make_encoder, stir):
     assert torch.equal(model(x), expected)
     assert all(p.requires_grad for p in model.parameters())
     assert inject(model, MoeLoraConfig(experts=3)).num_parameters() > 0
+
+
+@pytest.mark.parametrize("scope", ["block", "projection"])
+@pytest.mark.parametrize("training", [False, True])
+def test_adapters_and_routers_take_the_models_mode(make_encoder, scope, training):
+    model = make_encoder().train(training)
+    mixture = inject(model, MoeLoraConfig(scope=scope, noise=1.0, dropout=0.5))
+    parts = [*mixture.adapters.values(), *mixture.routers.values()]
+    assert [part.training for part in parts] == [training] * len(parts)
+
+
+def test_a_failed_forward_leaves_no_gates_behind(make_encoder):
+    model = make_encoder(blocks=1)
+    inject(model, MoeLoraConfig(experts=2))
+    block, x = model.layers[0], torch.randn(1, 5, 8)
+    with pytest.raises(RuntimeError):
+        model(x, torch.ones(1, 9, dtype=torch.bool))  # a mask that does not fit
+    with pytest.raises(InjectionError, match="called outside"):
+        block.q_proj(x)

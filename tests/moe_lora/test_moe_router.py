@@ -6,6 +6,7 @@ from torch import nn
 
 from loradar.errors import InputError
 from loradar.moe_lora import MoeLoraConfig, MoeLoraLinear, Router
+from loradar.moe_lora.context import RoutingContext
 
 
 def route(logits, mask=None, training=False, **options):
@@ -58,6 +59,17 @@ def test_autocast_does_not_reach_the_router():
         assert router(x).logits.dtype == torch.float32
         within = router(x).logits
     assert torch.equal(within, router(x).logits)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_layer_under_autocast_routes_by_its_float32_input(dropout):
+    layer = MoeLoraLinear(nn.Linear(16, 16), MoeLoraConfig(experts=4, dropout=dropout))
+    context = RoutingContext()
+    layer.join(context, "layer")
+    x = torch.randn(2, 5, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        layer(x)
+    assert torch.equal(context.routings["layer"].logits, layer.router(x).logits)
 
 
 def test_bfloat16_layer_routes_by_float32_logits():
