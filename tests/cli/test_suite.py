@@ -1,0 +1,62 @@
+import json
+
+import pandas as pd
+import pytest
+
+GROUPS = (
+    "autoregressive-tts",
+    "parallel-tts",
+    "gan-vocoder",
+    "wavenet-flow-vocoder",
+    "diffusion",
+    "istft-vocoder",
+    "codec-lm",
+)
+
+
+@pytest.fixture(scope="module")
+def benchmark(tiny_corpus):
+    """A miniature of the mini benchmark's table over the tiny clips."""
+    table = pd.read_csv(tiny_corpus)
+    spoof = table["label"] == "spoof"
+    table["group"] = "human"
+    table.loc[spoof, "group"] = [GROUPS[i % 7] for i in range(int(spoof.sum()))]
+    splits = ("train", "dev", "eval")
+    table.loc[spoof, "split"] = [splits[i // 7 % 3] for i in range(int(spoof.sum()))]
+    table.loc[~spoof, "split"] = [splits[i % 3] for i in range(int((~spoof).sum()))]
+    table["matched"] = "yes"
+    table["pair_id"] = [f"p{i}" for i in range(len(table))]
+    path = tiny_corpus.parent / "benchmark.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_the_suite_sets_the_model_beside_its_baselines(loradar, tiny_model, benchmark, tmp_path):
+    scores = tmp_path / "scores.csv"
+    asked = ["--on", benchmark, "--suite", "mini_fold_a", "--resamples", "20"]
+    ended = loradar("evaluate", tiny_model, *asked, "--json", "--save-scores", scores)
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    assert set(report) == {"tiny", "corpus_prior", "trivial_features"}
+    matched = report["tiny"]["matched"]
+    assert set(matched["ood"]) == set(GROUPS[3:])
+    mean = sum(b["eer_tie_safe"] for b in matched["ood"].values()) / 4
+    assert matched["ood_average"]["eer_tie_safe"] == pytest.approx(mean)
+    # All clips of the other fold's groups are judged, and only eval clips of the own ones.
+    table = pd.read_csv(scores)
+    assert set(table.loc[table["group"].isin(GROUPS[3:]), "split"]) == {"train", "dev", "eval"}
+    assert set(table.loc[~table["group"].isin(GROUPS[3:]), "split"]) == {"eval"}
+
+    # A score file gives the same table as the model.
+    again = loradar("evaluate", scores, *asked, "--json")
+    assert again.code == 0, again.err
+    found = json.loads(again.out)["scores.csv"]["matched"]["ood_average"]
+    assert found["eer_tie_safe"] == pytest.approx(mean)
+
+
+def test_for_people_the_suite_is_a_table(loradar, tiny_model, benchmark):
+    asked = ["--on", benchmark, "--suite", "mini_fold_b", "--resamples", "0"]
+    ended = loradar("evaluate", tiny_model, *asked)
+    assert ended.code == 0, ended.err
+    for text in ("corpus_prior", "trivial_features", "OOD pair-disjoint", "within-corpus AUC"):
+        assert text in ended.out
