@@ -22,7 +22,7 @@ THREADS = 2
 SAMPLES = 64_600
 TRAIN_BATCH = 4
 INFERENCE_BATCH = 4
-ROUNDS = 3
+ROUNDS = 2
 MODES = ("full", "full_frozen_features", "moe_lora")
 XLSR_300M = {
     "model_type": "wav2vec2",
