@@ -45,7 +45,7 @@ def _detector(mode: str) -> Detector:
             "encoder": {
                 "type": "huggingface",
                 "config": XLSR_300M,
-                "freeze_feature_encoder": mode == "full_frozen_features",
+                "freeze_feature_encoder": True if mode == "full_frozen_features" else None,
             },
             "adaptation": {"mode": mode.partition("_frozen_")[0], "moe_lora": moe_lora},
             "backend": {"name": "aasist"},

@@ -29,6 +29,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 def _imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{path}: relative imports hide their layer")
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
             if node.module == "loradar":

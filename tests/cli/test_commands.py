@@ -106,6 +106,39 @@ def test_a_wrong_recipe_names_the_key(loradar, tiny_recipe, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_clips_that_cannot_be_read_show_in_the_exit_code(
+    loradar, tiny_model, tiny_corpus, tmp_path
+):
+    manifest = tmp_path / "manifest.csv"
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no audio")
+    rows = [f"{tiny_corpus.parent / '00.wav'},bonafide", f"{bad},spoof"]
+    manifest.write_text("\n".join(["path,label", *rows]) + "\n")
+    assert loradar("evaluate", tiny_model, "--on", manifest).code == 1
+    assert loradar("score", manifest, "--model", tiny_model, "-o", tmp_path / "s.csv").code == 1
+    manifest.write_text(f"path,label\n{bad},spoof\n")
+    assert loradar("evaluate", tiny_model, "--on", manifest).code == 2
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(loradar, tiny_model, tiny_corpus, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    ended = loradar("score", tiny_corpus, "--model", tiny_model, "-o", blocked / "scores.csv")
+    assert ended.code == 2
+    assert str(blocked) in ended.err
+
+
+def test_a_run_resumes_from_the_command_line(loradar, tiny_recipe, tmp_path):
+    recipe, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    recipe.write_text(yaml.safe_dump(tiny_recipe))
+    assert loradar("train", recipe, "-o", run).code == 0
+    weights = (run / "model.safetensors").read_bytes()
+    assert loradar("train", recipe, "-o", run).code == 2
+    # A finished run resumes to the same end.
+    assert loradar("train", recipe, "-o", run, "--resume").code == 0
+    assert (run / "model.safetensors").read_bytes() == weights
+
+
 def test_version(loradar):
     ended = loradar("--version")
     assert ended.code == 0

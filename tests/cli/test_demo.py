@@ -1,5 +1,7 @@
+import json
 import re
 
+import pytest
 import yaml
 
 
@@ -12,9 +14,11 @@ def test_the_demo_on_a_corpus_of_ones_own(loradar, tiny_recipe, tiny_corpus, tmp
     assert "held out of training: buzz" in ended.err
     header = next(line for line in ended.out.splitlines() if "moe_lora" in line)
     assert "full" in header
-    rates = re.findall(r"out-of-domain: average\D+([\d.]+) \(", ended.out)
-    assert len(rates) == 1
-    assert 0 <= float(rates[0]) <= 100
+    # The printed rate is the one that evaluate gives for the model the demo left.
+    shown = re.search(r"out-of-domain: average\D+([\d.]+) \(", ended.out)
+    asked = ["--on", out / "manifest.csv", "--ood", "buzz", "--resamples", "0", "--json"]
+    report = json.loads(loradar("evaluate", out / "moe_lora", *asked).out)
+    assert float(shown[1]) == pytest.approx(100 * report["ood_average"]["eer"], abs=0.05)
     # Two clips went through detect.
     assert "[bonafide]" in ended.out
     assert "[spoof]" in ended.out
@@ -26,6 +30,14 @@ def test_the_demo_on_a_corpus_of_ones_own(loradar, tiny_recipe, tiny_corpus, tmp
     assert "http" not in re.sub(r"http://www.w3.org\S+", "", page)
     assert (out / "moe_lora" / "config.json").exists()
     assert (out / "full" / "config.json").exists()
+
+
+def test_the_demo_takes_no_folder_with_other_things(loradar, tiny_corpus, tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    ended = loradar("demo", "--corpus", tiny_corpus, "-o", tmp_path)
+    assert ended.code == 2
+    assert "holds other files" in ended.err
+    assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
 def test_a_corpus_without_splits_is_refused(loradar, tiny_recipe, tiny_corpus, tmp_path):

@@ -43,6 +43,8 @@ def test_json_is_one_object_a_line_with_the_designed_keys(loradar, tiny_model, c
 def test_for_people_there_is_a_line_and_a_timeline(loradar, tiny_model, clip):
     ended = loradar("detect", "--model", tiny_model, clip)
     assert ended.code == 0
+    assert "    00:00.0-00:00.4  p_spoof" in ended.out
+    assert "    00:00.1-00:00.5  p_spoof" in ended.out
     assert "p_spoof" in ended.out
     assert str(clip) in ended.out
 

@@ -25,6 +25,7 @@ def benchmark(tiny_corpus):
     table.loc[spoof, "split"] = [splits[i // 7 % 3] for i in range(int(spoof.sum()))]
     table.loc[~spoof, "split"] = [splits[i % 3] for i in range(int((~spoof).sum()))]
     table["matched"] = "yes"
+    table["seconds"] = 0.5  # a column that scoring writes too
     table["pair_id"] = [f"p{i}" for i in range(len(table))]
     path = tiny_corpus.parent / "benchmark.csv"
     table.to_csv(path, index=False)
@@ -52,6 +53,26 @@ def test_the_suite_sets_the_model_beside_its_baselines(loradar, tiny_model, benc
     assert again.code == 0, again.err
     found = json.loads(again.out)["scores.csv"]["matched"]["ood_average"]
     assert found["eer_tie_safe"] == pytest.approx(mean)
+
+
+def test_several_models_share_a_table_and_other_breakdowns_are_refused(
+    loradar, tiny_model, benchmark, tmp_path
+):
+    scores = tmp_path / "other.csv"
+    asked = ["--on", benchmark, "--suite", "mini_fold_a", "--resamples", "0"]
+    assert loradar("evaluate", tiny_model, *asked, "--save-scores", scores).code == 0
+    ended = loradar("evaluate", tiny_model, scores, *asked, "--json")
+    report = json.loads(ended.out)
+    assert list(report) == ["tiny", "other.csv", "corpus_prior", "trivial_features"]
+    assert report["tiny"]["all"]["id"]["eer"] == pytest.approx(
+        report["other.csv"]["all"]["id"]["eer"]
+    )
+    ended = loradar("evaluate", tiny_model, *asked, "--by", "speaker")
+    assert ended.code == 2
+    assert "--suite sets its own rows" in ended.err
+    ended = loradar("evaluate", tiny_model, scores, "--on", benchmark)
+    assert ended.code == 2
+    assert "several only with --suite" in ended.err
 
 
 def test_for_people_the_suite_is_a_table(loradar, tiny_model, benchmark):

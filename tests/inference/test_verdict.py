@@ -3,16 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration
 from loradar.inference.quality import reasons_against
-from loradar.inference.scorer import ClipScores
 from loradar.inference.verdict import decide
 
 CALIBRATION = Calibration(slope=2.0, intercept=-1.0, p_spoof=0.5, bonafide=10, spoof=10)
 
 
 def _clip(*scores: float) -> ClipScores:
-    return ClipScores(tuple(2.0 * i for i in range(len(scores))), scores, 4.0 + len(scores))
+    return ClipScores(tuple(2.0 * i for i in range(len(scores))), scores, 4.0 + len(scores), 4.0)
 
 
 @given(st.floats(-30, 30), st.floats(0.01, 0.99))
@@ -49,7 +49,7 @@ def test_without_calibration_the_answer_says_so():
 
 def test_a_timeline_for_clips_longer_than_a_window():
     assert decide("a", _clip(1.0), calibration=CALIBRATION).segments == ()
-    found = decide("a", _clip(5.0, -5.0), calibration=CALIBRATION, window_seconds=4.0)
+    found = decide("a", _clip(5.0, -5.0), calibration=CALIBRATION)
     assert [(s.start, s.end) for s in found.segments] == [(0.0, 4.0), (2.0, 6.0)]
     assert found.segments[0].p_spoof < 0.01 < 0.99 < found.segments[1].p_spoof
     assert found.score == 0.0
@@ -65,6 +65,14 @@ def test_a_timeline_for_clips_longer_than_a_window():
         "model",
         "seconds",
     }
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_not_finite_is_an_error_not_a_verdict(score):
+    found = decide("a", _clip(score, 1.0), calibration=CALIBRATION)
+    assert found.verdict == "ERROR"
+    assert found.p_spoof is None
+    assert found.score is None
 
 
 def test_quality_reasons():

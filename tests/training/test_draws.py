@@ -70,6 +70,13 @@ def test_corpora_of_one_class_can_be_left_out():
     assert set(table["corpus"].to_numpy()[_draws(plan, 500)]) == {"a"}
 
 
+def test_clips_without_a_label_do_not_train_as_spoof():
+    table = _table({"a": (3, 3)})
+    table.loc[4, "label"] = ""
+    with pytest.raises(InputError, match="1 training clips have no label"):
+        DrawPlan(table, balance="class")
+
+
 def test_what_cannot_be_balanced_is_refused():
     with pytest.raises(InputError, match="no spoof clip"):
         DrawPlan(_table({"a": (3, 0)}), balance="class")

@@ -66,6 +66,7 @@ def test_a_base_recipe_is_merged_under():
         ({"name": "../elsewhere"}, "name"),
         ({"data": {}}, "data.path"),
         ({"backend": {"name": "aasist"}}, "whole detector"),
+        ({"training": {"steps": 4, "class_weights": "balanced"}}, "corrects twice"),
     ],
 )
 def test_mistakes_are_named_in_one_line(change, expected):
@@ -91,6 +92,13 @@ def test_a_missing_or_broken_file_is_an_input_error(tmp_path):
     broken.write_text("- a list")
     with pytest.raises(InputError, match="mapping"):
         read_recipe(broken)
+
+
+def test_a_base_that_leads_back_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("base: b.yaml")
+    (tmp_path / "b.yaml").write_text("base: a.yaml")
+    with pytest.raises(ConfigError, match="leads back to itself"):
+        read_recipe(tmp_path / "a.yaml")
 
 
 @given(st.floats(min_value=1e-8, max_value=10, allow_nan=False))

@@ -15,7 +15,7 @@ from loradar.training.trainer import dev_metrics
 
 
 class _Killed(Exception):
-    pass
+    """What the tests raise in the middle of a run."""
 
 
 def _recipe(base: dict, **training):
@@ -130,15 +130,75 @@ def test_a_loss_that_is_not_finite_ends_the_run(tiny_recipe, tmp_path):
         train(parse_recipe(values), tmp_path / "run")
 
 
-def test_epochs_and_class_weights(tiny_recipe, tmp_path, caplog):
+def test_epochs_and_class_weights(tiny_recipe, tmp_path, caplog, monkeypatch):
     values = copy.deepcopy(tiny_recipe)
     del values["training"]["steps"]
     values["training"].update({"epochs": 2, "class_weights": "balanced"})
     values["data"]["balance"] = "none"
+    seen = []
+    plain = torch.nn.functional.cross_entropy
+
+    def spy(logits, labels, weight=None, **kwargs):
+        seen.append(weight)
+        return plain(logits, labels, weight=weight, **kwargs)
+
+    monkeypatch.setattr("loradar.training.trainer.F.cross_entropy", spy)
     with caplog.at_level(logging.INFO, logger="loradar.training"):
         result = train(parse_recipe(values), tmp_path / "run")
     assert result.metrics["steps"] == 9  # 18 clips, twice, four a step
     assert "18 training clips (6 bona fide, 12 spoof)" in caplog.text
+    assert seen
+    assert all(weight.tolist() == [0.75, 1.5] for weight in seen)  # spoof, bona fide
+
+
+def test_the_last_step_is_evaluated_whatever_the_interval(tiny_recipe, tmp_path, caplog):
+    values = copy.deepcopy(tiny_recipe)
+    values["training"].update({"steps": 5, "evaluate_every": 3})
+    with caplog.at_level(logging.INFO, logger="loradar.training"):
+        result = train(parse_recipe(values), tmp_path / "run")
+    assert "step 3/5  dev EER" in caplog.text
+    assert "step 5/5  dev EER" in caplog.text
+    assert result.metrics["best_step"] in (3, 5)
+
+
+def test_a_baseline_that_is_frozen_has_nothing_to_train(tiny_recipe, tmp_path):
+    values = {
+        **tiny_recipe,
+        "encoder": {"type": "spectrogram_cnn"},
+        "adaptation": {"mode": "frozen"},
+        "backend": {"name": "none"},
+    }
+    with pytest.raises(ConfigError, match="nothing to train"):
+        train(parse_recipe(values), tmp_path / "run")
+
+
+def test_a_window_too_short_for_the_detector_is_said_at_once(tiny_recipe, tmp_path):
+    values = copy.deepcopy(tiny_recipe)
+    values["encoder"] = {"type": "spectrogram_cnn"}
+    values["adaptation"], values["backend"] = {"mode": "full"}, {"name": "none"}
+    values["data"]["window"] = 500
+    with pytest.raises(ConfigError, match="window: 500 samples"):
+        train(parse_recipe(values), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_resuming_with_workers_accumulation_and_epochs(tiny_recipe, tmp_path):
+    values = copy.deepcopy(tiny_recipe)
+    del values["training"]["steps"]
+    values["training"].update({"epochs": 5, "accumulate": 2, "evaluate_every": 4})
+    values["data"].update({"balance": "none", "workers": 2})
+    recipe = parse_recipe(values)
+    train(recipe, tmp_path / "unbroken")
+
+    def kill(done: int, total: int, what: str) -> None:
+        if what == "training" and done == 6:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(recipe, tmp_path / "broken", progress=kill)
+    train(recipe, tmp_path / "broken", resume=True)
+    one, two = (load_file(tmp_path / r / "model.safetensors") for r in ("unbroken", "broken"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_dev_metrics_average_the_classes():

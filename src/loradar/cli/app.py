@@ -47,7 +47,7 @@ app.command("demo")(demo.demo)
 
 
 def main() -> None:
-    """Run the command line; user errors end as one line and exit code 2."""
+    """Run the command line; user errors end as one line and exit code 2, Ctrl-C as 130."""
     # The Trainer would otherwise ask a hub, at import, about integrations that are not used here.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -56,10 +56,7 @@ def main() -> None:
     except LoradarError as error:
         complain(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        complain("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        # A file or folder that cannot be read or written, a full disk.
+        complain(str(error))
+        sys.exit(2)

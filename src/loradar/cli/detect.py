@@ -28,12 +28,6 @@ def detect(
 
     Example: `loradar detect --model runs/demo/moe_lora clip.wav`
     """
-    from loradar.errors import InputError
-    from loradar.inference.model import NO_MODEL
-
-    if model is None:
-        raise InputError(NO_MODEL)
-
     import json
 
     from loradar.cli.console import write_output

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    target: Path = typer.Argument(
-        ..., help="Model folder, or score file (CSV or text: path, score).", metavar="MODEL|SCORES"
+    targets: list[Path] = typer.Argument(
+        ...,
+        help="Model folder, or score file (CSV or text: path, score). Several with --suite.",
+        metavar="MODEL|SCORES",
     ),
     on: Path | None = typer.Option(
         None, "--on", metavar="MANIFEST", help="The clips: manifest or corpus folder."
@@ -66,35 +68,30 @@ def evaluate(
     from loradar.cli.console import OUTPUT, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
-    from loradar.cli.trials import (
-        bonafide_and_spoof,
-        file_trials,
-        filtered,
-        keep_rows,
-        model_trials,
-        with_default_split,
-    )
+    from loradar.cli.trials import bonafide_and_spoof, check_windows, trials_of
     from loradar.errors import InputError
 
-    if windows not in ("all", "first"):
-        raise InputError(f"--windows {windows}: give all or first")
-    if not target.exists():
-        raise InputError(f"{target}: no such model folder or score file")
-    is_model = target.is_dir()
-    if on is None and (is_model or suite):
-        raise InputError("say which clips: --on MANIFEST")
+    check_windows(windows)
+    for target in targets:
+        if not target.exists():
+            raise InputError(f"{target}: no such model folder or score file")
+        if on is None and (target.is_dir() or suite):
+            raise InputError("say which clips: --on MANIFEST")
     conditions = parse_where(where)
-    manifest = None if on is None else read_source(on, corpus)
-    if suite is not None and manifest is not None:
-        _suite(suite, target, manifest, windows, batch_size, resamples, save_scores, as_json)
+    if suite is not None and on is not None:
+        if conditions or by or ood or clusters or plot:
+            raise InputError(
+                "--suite sets its own rows and breakdowns: leave out --where, --by, "
+                "--ood, --clusters and --plot"
+            )
+        clips = read_source(on, corpus)
+        _suite(suite, targets, on, clips, windows, batch_size, resamples, save_scores, as_json)
         return
-    if manifest is None:
-        table = keep_rows(file_trials(target, None, None), conditions, target)
-    elif is_model:
-        chosen = filtered(manifest, with_default_split(manifest, conditions))
-        table = model_trials(target, chosen, windows=windows, batch_size=batch_size)
-    else:
-        table = file_trials(target, on, filtered(manifest, conditions))
+    if len(targets) > 1:
+        raise InputError("give one model or score file; several only with --suite")
+    (target,) = targets
+    manifest = None if on is None else read_source(on, corpus)
+    table = trials_of(target, on, manifest, conditions, windows=windows, batch_size=batch_size)
     _save(save_scores, table)
 
     from loradar.evaluation.evaluate import evaluate as compute
@@ -112,16 +109,18 @@ def evaluate(
         save_png(plot, det_plot({target.name: bonafide_and_spoof(table)}))
     if as_json:
         write_output(json.dumps(report))
-        return
-    from loradar.evaluation.table import report_tables
+    else:
+        from loradar.evaluation.table import report_tables
 
-    for part in report_tables(report, title=str(target)):
-        OUTPUT.print(part)
+        for part in report_tables(report, title=str(target)):
+            OUTPUT.print(part)
+    _end(table)
 
 
 def _suite(
     suite: str,
-    target: Path,
+    targets: list[Path],
+    on: Path,
     manifest: Manifest,
     windows: str,
     batch_size: int,
@@ -134,14 +133,22 @@ def _suite(
     from loradar.cli.console import OUTPUT, write_output
     from loradar.cli.suites import clips_to_score, run_suite
     from loradar.cli.trials import file_trials, model_trials
+    from loradar.errors import InputError
 
     chosen = clips_to_score(suite, manifest)
-    if target.is_dir():
-        scored = model_trials(target, chosen, windows=windows, batch_size=batch_size)
-    else:
-        scored = file_trials(target, Path(manifest.source), chosen)
-    _save(save_scores, scored)
-    report, frame = run_suite(suite, manifest, scored, name=target.name, resamples=resamples)
+    if save_scores is not None and len(targets) > 1:
+        raise InputError("--save-scores goes with one model")
+    if len({target.name for target in targets}) < len(targets):
+        raise InputError("two of the models have the same name: rename one of the folders")
+    scored = {
+        target.name: model_trials(target, chosen, windows=windows, batch_size=batch_size)
+        if target.is_dir()
+        else file_trials(target, on, chosen)
+        for target in targets
+    }
+    for table in scored.values():
+        _save(save_scores, table)
+    report, frame = run_suite(suite, manifest, scored, resamples=resamples)
     if as_json:
         write_output(json.dumps(report))
         return
@@ -158,3 +165,10 @@ def _save(path: Path | None, table: pd.DataFrame) -> None:
         from loradar.scoring.scores import without_gates
 
         write_scores(path, without_gates(table))
+
+
+def _end(table: pd.DataFrame) -> None:
+    """End with the exit code that unreadable clips ask for."""
+    errors = int((table["verdict"] == "ERROR").sum()) if "verdict" in table else 0
+    if errors:
+        raise typer.Exit(2 if errors == len(table) else 1)

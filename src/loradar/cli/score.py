@@ -23,22 +23,16 @@ def score(
 
     Example: `loradar score clips/ --model runs/demo/moe_lora -o scores.csv`
     """
-    from loradar.errors import InputError
-    from loradar.inference.model import NO_MODEL
-
-    if model is None:
-        raise InputError(NO_MODEL)
-    if windows not in ("all", "first"):
-        raise InputError(f"--windows {windows}: give all or first")
-
     from loradar.cli.console import note, reporting
     from loradar.cli.sources import read_source
+    from loradar.cli.trials import check_windows
     from loradar.evaluation.scorefile import write_scores
     from loradar.inference.model import load_model
     from loradar.scoring.scores import score_manifest, without_gates
 
-    manifest = read_source(source)
+    check_windows(windows)
     loaded = load_model(model)
+    manifest = read_source(source)
     with reporting() as progress:
         table = score_manifest(
             loaded,

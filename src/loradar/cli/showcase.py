@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 MODES = ("moe_lora", "full")
-HELD_OUT = "demo_set"
+SET_COLUMN = "demo_set"
+MARKER = ".loradar-demo"
 
 
 def run_showcase(
@@ -56,6 +57,7 @@ def run_showcase(
     InputError
         The manifest lacks a split or a class.
     """
+    _claim(out, corpus)
     manifest, unseen = _prepare_corpus(out, corpus, progress)
     tables: dict[str, pd.DataFrame] = {}
     reports: dict[str, dict[str, Any]] = {}
@@ -67,8 +69,8 @@ def run_showcase(
             f"name={mode}",
             f"adaptation.mode={mode}",
             f"data.path={manifest_path(out)}",
-            f"data.train={{split: train, {HELD_OUT}: id}}",
-            f"data.dev={{split: dev, {HELD_OUT}: id}}",
+            f"data.train={{split: train, {SET_COLUMN}: id}}",
+            f"data.dev={{split: dev, {SET_COLUMN}: id}}",
             *overrides,
         ]
         folder = out / mode
@@ -84,6 +86,17 @@ def run_showcase(
     _write_report(report, tables, comparison, unseen, sandbox=corpus is None)
     note(f"wrote {report}")
     return report
+
+
+def _claim(out: Path, corpus: Path | None) -> None:
+    """Make the demo's folder; refuse one with things that are not the demo's own."""
+    marker = out / MARKER
+    if out.is_dir() and any(out.iterdir()) and not marker.exists():
+        raise InputError(f"{out} holds other files: give the demo a folder of its own with -o")
+    if corpus is not None and corpus.resolve() == manifest_path(out).resolve():
+        raise InputError(f"{corpus} is where the demo keeps its own manifest: give another -o")
+    out.mkdir(parents=True, exist_ok=True)
+    marker.write_text("This folder belongs to loradar demo, which overwrites it.\n")
 
 
 def manifest_path(out: Path) -> Path:
@@ -104,8 +117,7 @@ def _prepare_corpus(
         source = read_manifest(corpus)
     table = source.table.copy()
     unseen = _unseen_attacks(table)
-    table[HELD_OUT] = np.where(table["attack"].isin(unseen), "ood", "id")
-    out.mkdir(parents=True, exist_ok=True)
+    table[SET_COLUMN] = np.where(table["attack"].isin(unseen), "ood", "id")
     manifest = Manifest(table)
     write_manifest(manifest, manifest_path(out))
     note(f"held out of training: {', '.join(unseen)}")
@@ -120,6 +132,11 @@ def _unseen_attacks(table: pd.DataFrame) -> list[str]:
     if not trained or not tested:
         raise InputError(
             "the demo needs spoofed clips with split = train and with split = eval in the manifest"
+        )
+    tested_real = ((table["label"] == "bonafide") & (table["split"] == "eval")).any()
+    if not tested_real or not (table["split"] == "dev").any():
+        raise InputError(
+            "the demo needs bona fide clips with split = eval, and clips with split = dev"
         )
     unseen = [name for name in tested if name not in trained]
     if not unseen:
@@ -163,8 +180,8 @@ def _print_table(comparison: pd.DataFrame) -> None:
 def _print_verdicts(model: Model, table: pd.DataFrame) -> None:
     note("two eval clips through loradar detect:")
     for label in ("bonafide", "spoof"):
-        path = str(table.loc[table["label"] == label, "path"].iloc[0])
-        for verdict in detect(model, [path]):
+        rows = table[(table["label"] == label) & (table["verdict"] != "ERROR")]
+        for verdict in detect(model, rows["path"].head(1)):
             write_output(f"[{label}] " + "\n".join(verdict_lines(verdict)))
 
 

@@ -35,9 +35,9 @@ def clips_to_score(suite: str, manifest: Manifest) -> Manifest:
 
 
 def run_suite(
-    suite: str, manifest: Manifest, scored: pd.DataFrame, *, name: str, resamples: int
+    suite: str, manifest: Manifest, scored: dict[str, pd.DataFrame], *, resamples: int
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Compute the suite's report for a model and for the two baselines that need no model.
+    """Compute the suite's report for models and for the two baselines that need no model.
 
     Parameters
     ----------
@@ -45,10 +45,8 @@ def run_suite(
         A key of `SUITES`.
     manifest : Manifest
         All clips of the benchmark.
-    scored : DataFrame
-        ``path`` and ``score`` of the clips that the suite judges.
-    name : str
-        What the model's row is called.
+    scored : dict
+        Name of a model -> ``path`` and ``score`` of the clips that the suite judges.
     resamples : int
         Bootstrap draws.
 
@@ -65,9 +63,12 @@ def run_suite(
     from loradar.evaluation.table import mini_frame
 
     fold = fold_of(suite)
-    clips = manifest.table.merge(scored[["path", "score"]], on="path", how="left")
+    clips = manifest.table.drop(columns=["score"], errors="ignore")
     systems = {
-        name: clips["score"].to_numpy(float),
+        name: clips.merge(table[["path", "score"]], on="path", how="left")["score"].to_numpy(float)
+        for name, table in scored.items()
+    }
+    systems |= {
         "corpus_prior": corpus_prior(clips, fold),
         "trivial_features": trivial(clips, fold, load_audio),
     }

@@ -16,6 +16,36 @@ if TYPE_CHECKING:
 Conditions = dict[str, list[str]]
 
 
+def check_windows(windows: str) -> None:
+    """Refuse anything but ``all`` and ``first``.
+
+    Raises
+    ------
+    InputError
+        It is something else.
+    """
+    if windows not in ("all", "first"):
+        raise InputError(f"--windows {windows}: give all or first")
+
+
+def trials_of(
+    target: Path,
+    on: Path | None,
+    manifest: Manifest | None,
+    conditions: Conditions,
+    *,
+    windows: str,
+    batch_size: int,
+) -> pd.DataFrame:
+    """Return one row a trial: from a model on a manifest's clips, or from a score file."""
+    if manifest is None:
+        return keep_rows(file_trials(target, None, None), conditions, target)
+    if target.is_dir():
+        chosen = filtered(manifest, with_default_split(manifest, conditions))
+        return model_trials(target, chosen, windows=windows, batch_size=batch_size)
+    return file_trials(target, on, filtered(manifest, conditions))
+
+
 def model_trials(
     folder: Path, manifest: Manifest, *, windows: str, batch_size: int
 ) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from loradar.detector.encoders import build_encoder
 from loradar.detector.front_end import FrontEnd
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 from loradar.detector.speech_encoder import SpeechEncoder
-from loradar.errors import InputError
+from loradar.errors import ConfigError, InputError
 from loradar.moe_lora import MoeLora, inject
 
 #: Order of the logits.
@@ -50,6 +50,7 @@ class Detector(nn.Module):
         self.backend: Any = backend
         self.mixture: MoeLora | None = None
         # References to the encoder's own tensors, kept from before adapters are put in.
+        self._minimum: int | None = None
         self._base = {} if encoder is None else dict(encoder.model.named_parameters())
         self._base_buffers = (
             set()
@@ -134,6 +135,11 @@ class Detector(nn.Module):
     @property
     def minimum_samples(self) -> int:
         """The shortest clip, in samples, that gives an answer."""
+        if self._minimum is None:
+            self._minimum = self._shortest()
+        return self._minimum
+
+    def _shortest(self) -> int:
         if self.encoder is None:
             return int(self.backend.minimum_samples)
         low, high = 0, 1 << 20
@@ -216,7 +222,7 @@ def build_detector(
     Raises
     ------
     ConfigError
-        An encoder that is not supported.
+        An encoder that is not supported, or a window too short for the detector.
     InputError
         Encoder weights that cannot be had.
     InjectionError
@@ -225,7 +231,13 @@ def build_detector(
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
-        return _build(config, probe=probe)
+        detector = _build(config, probe=probe)
+    if config.window < detector.minimum_samples:
+        raise ConfigError(
+            f"window: {config.window} samples are too few for this detector, which needs "
+            f"{detector.minimum_samples}"
+        )
+    return detector
 
 
 def _build(config: DetectorConfig, *, probe: bool) -> Detector:

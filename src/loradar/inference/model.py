@@ -13,10 +13,10 @@ import torch
 from loradar.audio.reading import load_audio
 from loradar.detector.checkpoint import load_detector
 from loradar.detector.model import Detector
+from loradar.detector.scorer import score_clips
 from loradar.errors import CheckpointError, InputError
 from loradar.evaluation.calibration import Calibration
 from loradar.inference.quality import reasons_against
-from loradar.inference.scorer import ClipScores, score_clips
 from loradar.inference.verdict import Verdict, decide
 
 NO_MODEL = "no model: give --model, or run make demo"
@@ -141,17 +141,17 @@ def judge(
         What the verdict calls the clip.
     prior, batch_size
         See `detect`.
+
+    Returns
+    -------
+    Verdict
     """
-    reasons = reasons_against(samples)
-    scores: list[ClipScores] = list(score_clips(model.detector, [samples], batch_size=batch_size))
-    if not np.isfinite(scores[0].score):
-        return Verdict(path, "ERROR", reasons=("the model gave no finite score",), model=model.name)
+    (scores,) = score_clips(model.detector, [samples], batch_size=batch_size)
     return decide(
         path,
-        scores[0],
+        scores,
         calibration=model.calibration,
         prior=prior,
-        reasons=reasons,
+        reasons=reasons_against(samples),
         model=model.name,
-        window_seconds=model.detector.config.window / 16_000,
     )

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration, posterior
-from loradar.inference.scorer import ClipScores
 
 VerdictName = Literal["BONAFIDE", "SPOOF", "UNCERTAIN", "NOT_APPLICABLE", "ERROR"]
 
@@ -106,7 +106,6 @@ def decide(
     prior: float = 0.5,
     reasons: list[str] | None = None,
     model: str = "",
-    window_seconds: float = 64_600 / 16_000,
 ) -> Verdict:
     """Turn a clip's scores into a verdict.
 
@@ -124,14 +123,16 @@ def decide(
         Reasons against a verdict (`reasons_against`): the answer is NOT_APPLICABLE.
     model : str
         Name of the model.
-    window_seconds : float
-        Length of a window in s.
 
     Returns
     -------
     Verdict
-        UNCERTAIN between p_spoof 1/3 and 2/3, where the evidence is weaker than 2 to 1.
+        ERROR when a score is not finite; UNCERTAIN between p_spoof 1/3 and 2/3, where the evidence
+        is weaker than 2 to 1.
     """
+    if not np.isfinite(clip.score):
+        reason = "the model gave no finite score"
+        return Verdict(path, "ERROR", reasons=(reason,), model=model, seconds=clip.seconds)
     to_llr = (lambda s: np.asarray(s, float)) if calibration is None else calibration.llr
     llr = float(to_llr([clip.score])[0])
     p_spoof = float(posterior(llr, prior))
@@ -150,13 +151,8 @@ def decide(
     if len(clip.starts) > 1:
         llrs = np.asarray(to_llr(list(clip.scores)), float)
         segments = tuple(
-            Segment(
-                start,
-                min(start + window_seconds, clip.seconds),
-                float(posterior(x, prior)),
-                float(x),
-            )
-            for start, x in zip(clip.starts, llrs, strict=True)
+            Segment(start, min(start + clip.window, clip.seconds), float(posterior(x, prior)), x)
+            for start, x in zip(clip.starts, llrs.tolist(), strict=True)
         )
     return Verdict(
         path=path,

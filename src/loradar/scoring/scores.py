@@ -9,10 +9,10 @@ import pandas as pd
 
 from loradar.audio.reading import load_audio
 from loradar.corpora.manifest import Manifest
+from loradar.detector.scorer import score_clips
 from loradar.errors import InputError
 from loradar.inference.model import Model
 from loradar.inference.quality import reasons_against
-from loradar.inference.scorer import score_clips
 from loradar.inference.verdict import Verdict, decide
 
 Progress = Callable[[int, int, str], None]
@@ -38,7 +38,7 @@ def score_manifest(
     batch_size : int
         Windows a forward pass; windows of several clips share one.
     windows : {"all", "first"}
-        See `loradar.inference.scorer.cut`.
+        See `loradar.detector.scorer.cut`.
     prior : float
         Prior probability of spoof.
     progress : callable, optional
@@ -47,9 +47,9 @@ def score_manifest(
     Returns
     -------
     DataFrame
-        The manifest's columns, then ``score,llr,p_spoof,verdict,reason,seconds`` and one column
-        ``gate:ROUTER:EXPERT`` an expert. A clip that cannot be read has verdict ERROR, its
-        reason, and empty scores.
+        The manifest's columns (less any of the following names), then
+        ``score,llr,p_spoof,verdict,reason,seconds`` and one column ``gate:ROUTER:EXPERT`` an
+        expert. A clip that cannot be read has verdict ERROR, its reason, and empty scores.
     """
     table = manifest.table.reset_index(drop=True)
     verdicts: dict[int, Verdict] = {}
@@ -80,7 +80,10 @@ def score_manifest(
             progress(len(verdicts), len(table), "scoring")
     if progress is not None:
         progress(len(table), len(table), "scoring")
-    return pd.concat([table, _columns([verdicts[row] for row in range(len(table))])], axis=1)
+    columns = _columns([verdicts[row] for row in range(len(table))])
+    # A manifest may have columns of its own called ``seconds`` or ``score``: ours replace them.
+    kept = table.drop(columns=[name for name in columns if name in table])
+    return pd.concat([kept, columns], axis=1)
 
 
 def without_gates(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,21 +36,26 @@ class Diary(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, folder: Path, progress: Progress | None = None) -> None:
         self.progress = progress
-        self.writer = SummaryWriter(str(folder))
+        self.folder = folder
+        self.writer: SummaryWriter | None = None
         self.started = time.monotonic()
         self.first_step = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Start the clock."""
+        """Start the clock, and TensorBoard in the first of several processes."""
+        if state.is_world_process_zero:
+            self.writer = SummaryWriter(str(self.folder))
         self.started = time.monotonic()
         self.first_step = state.global_step
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Advance the progress display."""
+        """Advance the progress display; have the last step evaluated like the others."""
+        if state.global_step >= state.max_steps and args.eval_strategy != "no":
+            control.should_evaluate = True
         if self.progress is not None:
             self.progress(state.global_step, state.max_steps, "training")
 
@@ -65,7 +70,7 @@ class Diary(TrainerCallback):  # type: ignore[misc]
         """Write one line, for instance ``step 40/400  loss 0.612  rate 9.1e-05  0.52 s/step``."""
         logs = logs or {}
         for name, value in logs.items():
-            if isinstance(value, int | float):
+            if self.writer is not None and isinstance(value, int | float):
                 self.writer.add_scalar(name, value, state.global_step)
         if "loss" in logs and not np.isfinite(logs["loss"]):
             raise LoradarError(
@@ -78,20 +83,20 @@ class Diary(TrainerCallback):  # type: ignore[misc]
             parts.append(f"dev cross-entropy {logs['eval_cross_entropy']:.4f}")
         elif "loss" in logs:
             parts.append(f"loss {logs['loss']:.4f}")
-            parts += [
-                f"{name.removeprefix('loss_')} {value:.4f}"
-                for name, value in logs.items()
-                if name.startswith("loss_") and len([n for n in logs if n.startswith("loss_")]) > 1
-            ]
+            terms = {n.removeprefix("loss_"): v for n, v in logs.items() if n.startswith("loss_")}
+            if len(terms) > 1:
+                parts += [f"{name} {value:.4f}" for name, value in terms.items()]
             parts.append(f"rate {logs.get('learning_rate', 0.0):.2e}")
             done = max(1, state.global_step - self.first_step)
             parts.append(f"{(time.monotonic() - self.started) / done:.2f} s/step")
         else:
             return
-        logger.info("  ".join(parts))
+        if state.is_world_process_zero:
+            logger.info("  ".join(parts))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Close the event file."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

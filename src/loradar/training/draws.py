@@ -5,11 +5,35 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from loradar.detector.model import BONAFIDE, SPOOF
 from loradar.errors import InputError
 from loradar.training.recipe import DataConfig
 
-BONAFIDE = 1
-SPOOF = 0
+
+def class_indices(table: pd.DataFrame, what: str) -> np.ndarray:
+    """Return the class of each clip, [N] int64: 1 bona fide, 0 spoof.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Column ``label``.
+    what : str
+        What the message calls the set.
+
+    Raises
+    ------
+    InputError
+        A clip has no label.
+    """
+    labels = table["label"].to_numpy(object)
+    unknown = np.flatnonzero(~np.isin(labels, ["bonafide", "spoof"]))
+    if len(unknown):
+        first = table["path"].iloc[int(unknown[0])] if "path" in table else f"row {unknown[0] + 1}"
+        raise InputError(
+            f"{len(unknown)} {what} clips have no label (first: {first}): "
+            "label them, or leave them out of the recipe's data section"
+        )
+    return np.where(labels == "bonafide", BONAFIDE, SPOOF).astype(np.int64)
 
 
 class DrawPlan:
@@ -18,7 +42,7 @@ class DrawPlan:
     Parameters
     ----------
     table : DataFrame
-        The training clips: columns ``label`` and ``corpus``, row numbers as index.
+        The training clips: columns ``label`` (bonafide or spoof) and ``corpus``.
     balance : {"none", "class", "corpus"}
         See `DataConfig`.
     single_class : {"keep", "drop"}
@@ -37,7 +61,7 @@ class DrawPlan:
     ) -> None:
         self.seed = seed
         self.balance = balance
-        self.labels = (table["label"].to_numpy() == "bonafide").astype(np.int64)
+        self.labels = class_indices(table, "training")
         self.clips = len(table)
         for value, name in ((SPOOF, "spoof"), (BONAFIDE, "bona fide")):
             if not (self.labels == value).any():
@@ -97,7 +121,7 @@ class DrawPlan:
             Seeded by (seed, epoch, index in the epoch), so that a resumed run repeats it.
         """
         epoch, index = divmod(position, self.clips)
-        rng = np.random.default_rng((self.seed, epoch, index))
+        rng = np.random.default_rng((self.seed, epoch, index + 1))
         if self.balance == "none":
             return int(self._permutation(epoch)[index]), rng
         pools = self._pools[position % 2]
@@ -107,6 +131,7 @@ class DrawPlan:
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.clips)
+            # Stream 0 of the epoch; its draws have streams 1 and up.
+            order = np.random.default_rng((self.seed, epoch, 0)).permutation(self.clips)
             self._order = (epoch, order)
         return self._order[1]

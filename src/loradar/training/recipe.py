@@ -67,18 +67,24 @@ class TrainingConfig(_Section):
     ----------
     steps, epochs : int or float, optional
         Length of training: optimiser steps, or passes over the training clips. One of the two.
-    batch_size : int
-        Clips a step and process.
+    batch_size, accumulate : int
+        Clips a pass and process, and passes a step.
     learning_rate, backend_learning_rate : float
         AdamW's peak rate; the second (default: the same) is for the back-end and layer mix.
+    weight_decay, schedule, warmup, max_gradient_norm, label_smoothing
+        As usual; the decay spares biases and norms, warmup is a share of the steps.
+    precision : {"fp32", "bf16", "fp16"}
+        Of the forward and backward; weights stay float32.
     class_weights : {"none", "balanced"} or [spoof, bonafide]
         Weights of the cross-entropy. ``balanced``: inverse to the classes' share of the
-        training clips.
+        training clips; only without ``data.balance``, which would correct twice.
     best_metric : {"eer", "cross_entropy"}
         The dev figure that chooses the checkpoint; the cross-entropy is averaged within each
         class first.
     evaluate_every : int, optional
         Steps between dev evaluations and checkpoints (default: a tenth of the run).
+    log_every : int
+        Steps between log lines.
     """
 
     steps: int | None = Field(None, ge=1)
@@ -106,23 +112,29 @@ class TrainingConfig(_Section):
 
 
 class EvaluationConfig(_Section):
-    """How clips are scored after training.
+    """How dev clips are scored.
 
     Attributes
     ----------
     batch_size : int
         Windows a forward pass.
-    windows : {"all", "first"}
-        ``all``: mean score over half-overlapping windows, as ``loradar detect`` does.
-        ``first``: the first window alone, as the ASVspoof baselines do.
     """
 
     batch_size: int = Field(default=16, ge=1)
-    windows: Literal["all", "first"] = "all"
 
 
 class Recipe(_Section):
-    """A training run. Unknown keys are errors."""
+    """A training run. Unknown keys are errors.
+
+    Attributes
+    ----------
+    name, seed
+        What the run is called, and what everything random depends on.
+    encoder, front_end, adaptation, backend
+        The detector; see `loradar.detector.config`.
+    data, augmentation, training, evaluation
+        The clips, and how they are used.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(0, ge=0)
@@ -134,6 +146,15 @@ class Recipe(_Section):
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     training: TrainingConfig
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+
+    @model_validator(mode="after")
+    def _one_correction(self) -> Recipe:
+        if self.training.class_weights == "balanced" and self.data.balance != "none":
+            raise ValueError(
+                "training.class_weights is balanced and data.balance is "
+                f"{self.data.balance}: that corrects twice; set one of them to none"
+            )
+        return self
 
     @property
     def detector(self) -> DetectorConfig:
@@ -169,7 +190,7 @@ def read_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
     ConfigError
         A key is unknown or a value is not valid; the message names each.
     """
-    values = _read_yaml(Path(path))
+    values = _read_yaml(Path(path), ())
     for text in overrides or []:
         _override(values, text)
     return parse_recipe(values, source=str(path))
@@ -191,7 +212,9 @@ def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
     return recipe
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: its base leads back to itself")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -204,7 +227,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    return _merge(_read_yaml(path.parent / str(base)), values)
+    return _merge(_read_yaml(path.parent / str(base), (*above, path.resolve())), values)
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -212,12 +235,16 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     for key, value in above.items():
         # A section that names another type replaces the one below instead of mixing with it.
         old = merged.get(key)
-        mixes = isinstance(value, dict) and isinstance(old, dict) and not _other_kind(old, value)
+        mixes = (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and not _names_another_kind(old, value)
+        )
         merged[key] = _merge(old, value) if mixes and isinstance(old, dict) else value
     return merged
 
 
-def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+def _names_another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return any(key in new and old.get(key) != new[key] for key in ("type", "mode", "name"))
 
 

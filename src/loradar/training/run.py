@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from transformers import set_seed
 from transformers.utils import logging as hf_logging
 
@@ -21,14 +20,15 @@ from loradar.corpora.manifest import Manifest
 from loradar.corpora.protocols import read_corpus
 from loradar.detector.checkpoint import save_detector
 from loradar.detector.model import Detector, build_detector
-from loradar.errors import ConfigError, InputError
+from loradar.detector.scorer import score_clips
+from loradar.errors import ConfigError, InputError, LoradarError
 from loradar.evaluation import calibration
 from loradar.evaluation.det import eer
 from loradar.files import write_json, write_text
 from loradar.training.callbacks import Diary
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
-from loradar.training.draws import DrawPlan
+from loradar.training.draws import DrawPlan, class_indices
 from loradar.training.recipe import Recipe
 from loradar.training.trainer import DetectorTrainer, arguments
 
@@ -67,8 +67,7 @@ def train(
         The run.
     folder : Path or str
         Where everything goes: ``config.json``, ``model.safetensors``, ``calibration.json``,
-        ``recipe.yaml``, ``metrics.json``, ``README.md``, ``train.log``, ``tensorboard/`` and
-        ``checkpoints/``.
+        ``recipe.yaml``, ``metrics.json``, ``README.md``, ``tensorboard/`` and ``checkpoints/``.
     resume : bool
         Go on from the newest complete checkpoint in ``folder``. On a CPU the result is bit for
         bit that of an unbroken run.
@@ -81,7 +80,14 @@ def train(
         Clips are missing, a class is empty, the folder already holds a run and ``resume`` is
         off, or it holds none and ``resume`` is on.
     ConfigError
-        ``resume`` with another recipe than the folder's.
+        ``resume`` with another recipe than the folder's, or a recipe that leaves nothing to
+        train.
+    LoradarError
+        The loss or the weights are no longer finite.
+
+    Returns
+    -------
+    RunResult
     """
     folder = Path(folder)
     checkpoint = _prepare(recipe, folder, resume)
@@ -95,16 +101,23 @@ def train(
     plan = DrawPlan.from_config(training.table, recipe.data, recipe.seed)
     steps = _steps(recipe, len(training.table))
     store = ClipStore(training, preload=recipe.data.preload, progress=progress)
-    length = steps * recipe.training.batch_size * recipe.training.accumulate
+    detector = build_detector(recipe.detector, seed=recipe.seed)
+    if not any(True for _ in detector.trained_parameters()):
+        raise ConfigError(
+            f"adaptation.mode {recipe.adaptation.mode} leaves nothing to train in "
+            f"{recipe.encoder.type}: set it to full"
+        )
+    dev_labels = class_indices(dev.table, "dev")
+    evaluates = len(set(dev_labels.tolist())) == 2
+    options = arguments(recipe, folder=folder, steps=steps, evaluates=evaluates)
+    per_step = recipe.training.batch_size * recipe.training.accumulate * options.world_size
+    length = steps * per_step
     clips = TrainingClips(
         store, plan, recipe.augmentation, window=recipe.data.window, length=length
     )
-    dev_labels = (dev.table["label"].to_numpy() == "bonafide").astype(np.int64)
-    evaluates = len(set(dev_labels.tolist())) == 2
     dev_store = ClipStore(dev, preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
 
-    detector = build_detector(recipe.detector, seed=recipe.seed)
     sizes = _sizes(detector)
     logger.info(
         "%s: %d training clips (%d bona fide, %d spoof), %d dev clips, %s of %s parameters train",
@@ -122,7 +135,7 @@ def train(
         detector,
         recipe,
         class_weights=_class_weights(recipe, plan),
-        args=arguments(recipe, folder=folder, steps=steps, evaluates=evaluates),
+        args=options,
         train_dataset=clips,
         eval_dataset=dev_clips if evaluates else None,
         data_collator=collate,
@@ -140,9 +153,12 @@ def train(
         **sizes,
     }
     detector.eval()
+    _require_finite(detector)
+    if not trainer.is_world_process_zero():
+        return RunResult(folder, metrics)
     save_detector(detector, folder)
     if evaluates:
-        metrics.update(_calibrate(detector, dev_clips, recipe, folder))
+        metrics.update(_calibrate(detector, dev_store, dev_labels, recipe, folder))
     write_text(folder / "recipe.yaml", recipe.to_yaml())
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "README.md", model_card(recipe, metrics))
@@ -188,6 +204,14 @@ def _require_files(*manifests: Manifest) -> None:
         )
 
 
+def _require_finite(detector: Detector) -> None:
+    for name, tensor in detector.trained_state().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise LoradarError(
+                f"{name} is no longer finite: lower training.learning_rate, or train in fp32"
+            )
+
+
 def _steps(recipe: Recipe, clips: int) -> int:
     if recipe.training.steps is not None:
         return recipe.training.steps
@@ -221,13 +245,12 @@ def _quiet(trainer: DetectorTrainer) -> None:
     trainer.remove_callback(PrinterCallback)
 
 
-@torch.inference_mode()
-def _calibrate(detector: Detector, dev: DevClips, recipe: Recipe, folder: Path) -> dict[str, float]:
-    """Fit score -> LLR on the dev clips, write it, and return the dev figures."""
-    device = next(detector.parameters()).device
-    batches = DataLoader(dev, batch_size=recipe.evaluation.batch_size, collate_fn=collate)
-    logits = torch.cat([detector(batch["waveforms"].to(device)).float().cpu() for batch in batches])
-    scores = (logits[:, 1] - logits[:, 0]).numpy().astype(np.float64)
-    labels = dev.labels
+def _calibrate(
+    detector: Detector, dev: ClipStore, labels: np.ndarray, recipe: Recipe, folder: Path
+) -> dict[str, float]:
+    """Fit score -> LLR on the dev clips, scored as ``loradar detect`` does; return dev figures."""
+    clips = (dev[row] for row in range(len(dev)))
+    found = score_clips(detector, clips, batch_size=recipe.evaluation.batch_size)
+    scores = np.array([clip.score for clip in found])
     write_json(folder / "calibration.json", calibration.fit(scores, labels == 1).to_dict())
     return {"dev_eer": float(eer(scores[labels == 1], scores[labels == 0]))}

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import EvalPrediction, Trainer, TrainingArguments
 
-from loradar.detector.model import Detector
+from loradar.detector.model import BONAFIDE, SPOOF, Detector
 from loradar.errors import CheckpointError
 from loradar.evaluation.det import eer
 from loradar.training.recipe import Recipe
@@ -59,7 +59,7 @@ class DetectorTrainer(Trainer):  # type: ignore[misc]
         self.detector = detector
         self.recipe = recipe
         self.class_weights = class_weights
-        self._terms: dict[str, list[float]] = {}
+        self._terms: dict[str, list[Tensor]] = {}
 
     def compute_loss(
         self,
@@ -86,12 +86,13 @@ class DetectorTrainer(Trainer):  # type: ignore[misc]
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
 
     def _note(self, name: str, value: Tensor) -> None:
-        self._terms.setdefault(name, []).append(float(value.detach()))
+        self._terms.setdefault(name, []).append(value.detach())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the mean of each loss term since the last line."""
         if "loss" in logs and self._terms:
-            logs = {**logs, **{f"loss_{k}": float(np.mean(v)) for k, v in self._terms.items()}}
+            means = {name: float(torch.stack(v).mean()) for name, v in self._terms.items()}
+            logs = {**logs, **{f"loss_{name}": mean for name, mean in means.items()}}
             self._terms = {}
         super().log(logs, start_time)
 
@@ -132,7 +133,9 @@ class DetectorTrainer(Trainer):  # type: ignore[misc]
         restore(self.detector, Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
-        restore(self.detector, Path(self.state.best_model_checkpoint))
+        # By step: the stored path is relative to the folder the run was started from.
+        checkpoint = f"checkpoint-{self.state.best_global_step}"
+        restore(self.detector, Path(self.args.output_dir) / checkpoint)
 
 
 def _trained(detector: Detector) -> dict[str, Tensor]:
@@ -167,7 +170,7 @@ def dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Return EER (fraction) and the cross-entropy (nats, mean of the two classes' means)."""
     logits = np.asarray(prediction.predictions, dtype=np.float64)
     labels = np.asarray(prediction.label_ids)
-    scores = logits[:, 1] - logits[:, 0]
+    scores = logits[:, BONAFIDE] - logits[:, SPOOF]
     bonafide, spoof = scores[labels == 1], scores[labels == 0]
     cost = (np.logaddexp(0, -bonafide).mean() + np.logaddexp(0, spoof).mean()) / 2
     return {"eer": float(eer(bonafide, spoof)), "cross_entropy": float(cost)}
@@ -186,11 +189,15 @@ def arguments(recipe: Recipe, *, folder: Path, steps: int, evaluates: bool) -> T
         Optimiser steps of the whole run.
     evaluates : bool
         Whether a dev set chooses the checkpoint.
+
+    Returns
+    -------
+    TrainingArguments
     """
     training = recipe.training
-    every = training.evaluate_every or max(1, steps // 10)
+    every = min(steps, training.evaluate_every or max(1, steps // 10))
     schedule = {"constant": "constant_with_warmup"}.get(training.schedule, training.schedule)
-    return TrainingArguments(
+    translated = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=steps,
         per_device_train_batch_size=training.batch_size,
@@ -222,3 +229,7 @@ def arguments(recipe: Recipe, *, folder: Path, steps: int, evaluates: bool) -> T
         seed=recipe.seed,
         data_seed=recipe.seed,
     )
+    # One GPU a process (torchrun gives several): DataParallel's copies would lose the mixture's
+    # routings.
+    translated._n_gpu = min(translated.n_gpu, 1)
+    return translated

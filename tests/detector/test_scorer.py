@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loradar.detector.scorer import cut, score_clips
 from loradar.inference.model import load_model
-from loradar.inference.scorer import cut, score_clips
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ class ClipScores:
         Start of each window in s.
     scores : tuple of float
         logit(bona fide) - logit(spoof) of each window.
-    seconds : float
-        Length of the clip in s.
+    seconds, window : float
+        Length of the clip and of a window in s.
     gates : dict
         Router name -> mean gate of each expert over the clip's windows.
     """
@@ -33,6 +33,7 @@ class ClipScores:
     starts: tuple[float, ...]
     scores: tuple[float, ...]
     seconds: float
+    window: float
     gates: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
@@ -92,7 +93,7 @@ def score_clips(
     queue: list[tuple[_Partial, np.ndarray]] = []
     for samples in clips:
         pieces = cut(samples, detector.config.window, mode)
-        partial = _Partial([start for start, _ in pieces], len(samples) / SAMPLE_RATE)
+        partial = _Partial([start for start, _ in pieces], len(samples), detector.config.window)
         waiting.append(partial)
         for _, piece in pieces:
             queue.append((partial, piece))
@@ -110,9 +111,10 @@ def score_clips(
 class _Partial:
     """A clip some of whose windows still wait for a batch."""
 
-    def __init__(self, starts: list[int], seconds: float) -> None:
+    def __init__(self, starts: list[int], samples: int, window: int) -> None:
         self.starts = starts
-        self.seconds = seconds
+        self.samples = samples
+        self.window = window
         self.scores: list[float] = []
         self.gates: dict[str, list[np.ndarray]] = {}
 
@@ -124,7 +126,8 @@ class _Partial:
         return ClipScores(
             starts=tuple(start / SAMPLE_RATE for start in self.starts),
             scores=tuple(self.scores),
-            seconds=self.seconds,
+            seconds=self.samples / SAMPLE_RATE,
+            window=self.window / SAMPLE_RATE,
             gates={
                 name: tuple(float(g) for g in np.mean(rows, axis=0))
                 for name, rows in self.gates.items()
@@ -137,7 +140,7 @@ def _run(detector: Detector, queue: list[tuple[_Partial, np.ndarray]]) -> None:
     device = next(detector.parameters()).device
     batch = torch.from_numpy(np.stack([piece for _, piece in queue])).to(device)
     logits = detector(batch).float().cpu()
-    scores = (logits[:, 1] - logits[:, 0]).tolist()
+    scores = Detector.score(logits).tolist()
     gates = detector.mixture.gates() if detector.mixture is not None else {}
     rows = {name: value.float().cpu().numpy() for name, value in gates.items()}
     for place, (partial, _) in enumerate(queue):
