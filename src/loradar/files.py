@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from loradar.errors import InputError
 
 
 @contextmanager
@@ -25,9 +28,14 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     ------
     Path
         The temporary path; it has the target's suffix, for writers that go by it.
+
+    Raises
+    ------
+    InputError
+        The target cannot be written.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(target)
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
     )
@@ -42,6 +50,25 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(target: Path | str) -> None:
+    """Find out now, not after an hour's work, whether ``target`` can be written.
+
+    Raises
+    ------
+    InputError
+        It cannot; names the target and the reason.
+    """
+    target = Path(target)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.stem}-"):
+            pass
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
 def write_text(target: Path | str, text: str) -> None:

@@ -293,3 +293,10 @@ def test_eight_planes_are_read_whole(tmp_path: Path) -> None:
     read = load_audio(tmp_path / "a.m4a")
     inner = slice(1600, 30_000)
     assert np.corrcoef(read[inner], _chirp()[inner])[0, 1] > 0.99
+
+
+def test_samples_whose_squares_would_overflow_are_refused(tmp_path):
+    path = tmp_path / "huge.wav"
+    soundfile.write(path, np.full(1_000, 1e30, np.float32), 16_000, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"huge\.wav: holds samples above 1e\+06"):
+        load_audio(path)

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import pytest
 import yaml
@@ -78,10 +79,15 @@ def test_the_table_for_people_is_in_percent(loradar, tiny_model, tiny_corpus):
         (["--on", "MANIFEST", "--by", "nothing"], "nothing"),
         (["--on", "MANIFEST", "--windows", "some"], "all or first"),
         (["--on", "MANIFEST", "--suite", "mini"], "mini_fold_a"),
+        (["--on", "MANIFEST", "--plot", "det.jpg"], "must end in .png"),
+        (["--on", "MANIFEST", "--save-scores", "scores.parquet"], "must end in .csv"),
+        (["--on", "MANIFEST", "--by", "attack", "--by", "speaker", "--ood", "hum"], "one --by"),
+        (["--on", "CLIP"], "is audio"),
     ],
 )
 def test_evaluate_mistakes_are_one_line(loradar, tiny_model, tiny_corpus, extra, message):
-    arguments = [tiny_corpus if item == "MANIFEST" else item for item in extra]
+    names = {"MANIFEST": tiny_corpus, "CLIP": tiny_corpus.parent / "00.wav"}
+    arguments = [names.get(item, item) for item in extra]
     ended = loradar("evaluate", tiny_model, *arguments)
     assert ended.code == 2
     last = ended.err.strip().splitlines()[-1]
@@ -118,6 +124,17 @@ def test_clips_that_cannot_be_read_show_in_the_exit_code(
     assert loradar("score", manifest, "--model", tiny_model, "-o", tmp_path / "s.csv").code == 1
     manifest.write_text(f"path,label\n{bad},spoof\n")
     assert loradar("evaluate", tiny_model, "--on", manifest).code == 2
+
+
+def test_an_uncalibrated_model_does_not_pass_as_calibrated(
+    loradar, tiny_model, tiny_corpus, tmp_path
+):
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_model, bare)
+    (bare / "calibration.json").unlink()
+    for folder, source in ((tiny_model, "llr"), (bare, "score")):
+        ended = loradar("evaluate", folder, "--on", tiny_corpus, "--resamples", "0", "--json")
+        assert json.loads(ended.out)["llr_from"] == source
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(loradar, tiny_model, tiny_corpus, tmp_path):

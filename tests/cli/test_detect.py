@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -111,6 +114,33 @@ def test_without_a_model_the_line_of_the_design(loradar, clip):
     ended = loradar("detect", clip)
     assert ended.code == 2
     assert ended.err.strip() == "loradar: no model: give --model, or run make demo"
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(tiny_model, clip):
+    command = [sys.executable, "-c", "from loradar.cli.app import main; main()"]
+    arguments = ["detect", "--model", str(tiny_model), "--json", *[str(clip)] * 400]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert json.loads(process.stdout.readline())["path"] == str(clip)
+        process.stdout.close()
+        complaints = process.stderr.read()
+    assert process.returncode == 0
+    assert complaints == ""
+
+
+def test_ctrl_c_is_exit_code_130(tiny_model, clip):
+    command = [sys.executable, "-c", "from loradar.cli.app import main; main()"]
+    arguments = ["detect", "--model", str(tiny_model), "--json", *[str(clip)] * 4000]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        complaints = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in complaints
 
 
 @pytest.mark.parametrize("arguments", [[], ["--prior", "2"], ["--nonsense"]])

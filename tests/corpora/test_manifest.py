@@ -172,3 +172,12 @@ def test_any_text_survives_a_round_trip(
     manifest = Manifest(table, folder=folder)
     write_manifest(manifest, folder / "m.csv")
     assert read_manifest(folder / "m.csv").table.equals(manifest.table)
+
+
+def test_where_finds_numbers_as_the_file_shows_them(tmp_path):
+    manifest = read_manifest(_write(tmp_path, "path,num", "a.wav,1", "b.wav,2.5", "c.wav,1e-3"))
+    for value, path in (("1", "a.wav"), ("1.0", "a.wav"), ("2.5", "b.wav"), ("0.001", "c.wav")):
+        found = manifest.where({"num": value})
+        assert [Path(p).name for p in found.table["path"]] == [path]
+    with pytest.raises(InputError, match="never holds 3"):
+        manifest.where({"num": "3"})

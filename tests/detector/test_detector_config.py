@@ -98,3 +98,16 @@ def test_mistakes_are_named_in_one_line(changes, message):
     with pytest.raises(ConfigError, match=message) as info:
         DetectorConfig.from_dict({**BASE, **changes})
     assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_act": "nope"}, {"conv_kernel": "x"}, {"num_attention_heads": 7}]
+)
+def test_encoder_values_that_do_not_fit_are_one_line(change):
+    from loradar.detector import build_detector
+
+    config = {"model_type": "wav2vec2", "hidden_size": 16, **change}
+    values = {**BASE, "encoder": {"type": "huggingface", "config": config}}
+    with pytest.raises(ConfigError, match=r"encoder\.config") as caught:
+        build_detector(DetectorConfig.from_dict(values))
+    assert "\n" not in str(caught.value)

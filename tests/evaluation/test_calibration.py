@@ -94,3 +94,15 @@ def test_a_missing_class_is_named() -> None:
         fit([1.0, math.nan], [True, False])
     with pytest.raises(ConfigError, match="prior"):
         fit([1.0, 0.0], [True, False], p_spoof=0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"p_spoof": 7}, {"p_spoof": 0}, {"slope": 1e300}, {"intercept": -1e9}]
+)
+def test_values_no_fit_would_give_are_refused(change):
+    values = {"slope": 1.0, "intercept": 0.0, "p_spoof": 0.5, "bonafide": 3, "spoof": 3}
+    assert Calibration.from_dict(values).slope == 1.0
+    with pytest.raises(CheckpointError):
+        Calibration.from_dict({**values, **change})
+    with pytest.raises(CheckpointError, match="not a mapping"):
+        Calibration.from_dict(None)

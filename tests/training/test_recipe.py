@@ -50,6 +50,15 @@ def test_overrides_reach_nested_values_and_read_numbers_in_scientific_notation()
     assert recipe.data.train == {"split": "dev"}
 
 
+def test_naming_another_column_keeps_the_sets_to_their_splits():
+    path = RECIPES / "demo.yaml"
+    recipe = read_recipe(path, ["data.train.attack=[A01]", "data.dev={label: spoof}"])
+    assert recipe.data.rows("train") == {"split": "train", "attack": ["A01"]}
+    assert recipe.data.rows("dev") == {"split": "dev", "label": "spoof"}
+    anything = read_recipe(path, ["data.train.split=*"])
+    assert anything.data.rows("train") == {}
+
+
 def test_a_base_recipe_is_merged_under():
     base, fold_b = (read_recipe(RECIPES / f"mini_fold_{f}.yaml") for f in "ab")
     assert fold_b.encoder == base.encoder

@@ -114,6 +114,14 @@ def test_resuming_needs_a_run_and_the_same_recipe(tiny_recipe, tiny_model, tmp_p
         train(parse_recipe({**tiny_recipe, "seed": 9}), tiny_model, resume=True)
 
 
+def test_a_clip_may_not_be_in_both_sets(tiny_recipe, tmp_path):
+    values = copy.deepcopy(tiny_recipe)
+    values["data"]["dev"] = {"split": ["dev", "train"]}
+    with pytest.raises(InputError, match="18 clips are in both"):
+        train(parse_recipe(values), tmp_path / "run")
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
 def test_missing_clips_are_said_before_training(tiny_recipe, tmp_path):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("path,label,split\nnone.wav,bonafide,train\nno.wav,spoof,dev\n")
@@ -199,6 +207,15 @@ def test_resuming_with_workers_accumulation_and_epochs(tiny_recipe, tmp_path):
     train(recipe, tmp_path / "broken", resume=True)
     one, two = (load_file(tmp_path / r / "model.safetensors") for r in ("unbroken", "broken"))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_dev_scores_that_are_not_finite_end_the_run():
+    class Prediction:
+        predictions = np.array([[0.0, np.nan], [0.0, 1.0]])
+        label_ids = np.array([1, 0])
+
+    with pytest.raises(LoradarError, match="diverged"):
+        dev_metrics(Prediction())
 
 
 def test_dev_metrics_average_the_classes():

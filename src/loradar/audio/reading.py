@@ -31,6 +31,7 @@ SAMPLE_RATE = 16_000
 MAX_BYTES = 4 * 1024**3
 MAX_SECONDS = 2 * 3600.0
 MAX_CHANNELS = 64
+MAX_PEAK = 1e6  # float files may exceed 1, but squares of such samples overflow later
 RATES = (1_000, 768_000)
 AUDIO_SUFFIXES = frozenset(
     f".{name}"
@@ -108,6 +109,10 @@ def load_audio(
         )
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: holds samples that are NaN or infinite; export the clip again")
+    if np.abs(samples).max() > MAX_PEAK:
+        raise InputError(
+            f"{path}: holds samples above {MAX_PEAK:g}, far outside -1 to 1; export it again"
+        )
     return samples
 
 

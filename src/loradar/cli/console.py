@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
-OUTPUT = Console(soft_wrap=False, highlight=False)
+# Piped output gets room for whole tables instead of a terminal's 80 columns.
+OUTPUT = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def complain(message: str) -> None:
@@ -106,6 +108,14 @@ class _ConsoleHandler(logging.Handler):
 
 
 def write_output(text: str) -> None:
-    """Write a line of the command's own output to standard output, unadorned."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Write a line of the command's own output to standard output, unadorned.
+
+    A reader that went away, as ``head`` does, ends the command without a complaint.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

@@ -68,10 +68,19 @@ def evaluate(
     from loradar.cli.console import OUTPUT, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
-    from loradar.cli.trials import bonafide_and_spoof, check_windows, trials_of
+    from loradar.cli.trials import (
+        bonafide_and_spoof,
+        check_target,
+        check_windows,
+        trials_of,
+    )
     from loradar.errors import InputError
 
     check_windows(windows)
+    check_target(save_scores, ".csv", ".csv.gz")
+    check_target(plot, ".png")
+    if ood is not None and len(by) > 1:
+        raise InputError("--ood takes its values from one column: give one --by")
     for target in targets:
         if not target.exists():
             raise InputError(f"{target}: no such model folder or score file")

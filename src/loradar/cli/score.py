@@ -25,12 +25,13 @@ def score(
     """
     from loradar.cli.console import note, reporting
     from loradar.cli.sources import read_source
-    from loradar.cli.trials import check_windows
+    from loradar.cli.trials import check_target, check_windows
     from loradar.evaluation.scorefile import write_scores
     from loradar.inference.model import load_model
     from loradar.scoring.scores import score_manifest, without_gates
 
     check_windows(windows)
+    check_target(out, ".csv", ".csv.gz")
     loaded = load_model(model)
     manifest = read_source(source)
     with reporting() as progress:

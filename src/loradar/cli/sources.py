@@ -30,6 +30,8 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
         raise InputError(f"{source}: no such file or folder")
     if corpus is not None:
         return read_corpus(corpus, source)
+    if source.is_file() and source.suffix.lower() in AUDIO_SUFFIXES:
+        raise InputError(f"{source}: is audio: give a manifest or a folder, or use loradar detect")
     if source.is_file():
         return read_manifest(source)
     if (source / "manifest.csv").is_file():

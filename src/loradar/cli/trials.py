@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loradar.cli.console import note, reporting
 from loradar.corpora.manifest import Manifest
 from loradar.errors import InputError
+from loradar.files import check_writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,21 @@ def check_windows(windows: str) -> None:
     """
     if windows not in ("all", "first"):
         raise InputError(f"--windows {windows}: give all or first")
+
+
+def check_target(path: Path | None, *suffixes: str) -> None:
+    """Refuse an output file that cannot be written or has another suffix, before the work.
+
+    Raises
+    ------
+    InputError
+        Says which.
+    """
+    if path is None:
+        return
+    if not path.name.lower().endswith(suffixes):
+        raise InputError(f"{path}: the file's name must end in {' or '.join(suffixes)}")
+    check_writable(path)
 
 
 def trials_of(
@@ -58,6 +74,9 @@ def model_trials(
         table = score_manifest(
             model, manifest, batch_size=batch_size, windows=windows, progress=progress
         )
+    if model.calibration is None:
+        # The llr column repeats the score then; actDCF and Cllr must say that they read scores.
+        table = table.drop(columns=["llr"])
     errors = table[table["verdict"] == "ERROR"]
     if len(errors):
         note(f"{len(errors)} clips could not be read, first: {errors['reason'].iloc[0]}")

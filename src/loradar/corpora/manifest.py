@@ -108,6 +108,9 @@ class Manifest:
                 known = ", ".join(map(str, self.table.columns))
                 raise InputError(f"{self.source}: no column {column!r}; there are {known}")
             texts = self.table[column].astype(str)
+            if pd.api.types.is_numeric_dtype(self.table[column]):
+                # 1 beside 2.5 is held as 1.0; people ask for what the file shows.
+                texts, wanted = texts.map(_plain_number), [_plain_number(v) for v in wanted]
             unknown = sorted(set(wanted) - set(texts))
             if unknown:
                 known = _listed(sorted(set(texts)))
@@ -213,6 +216,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
         if name not in COLUMNS and all(map(_NUMBER.fullmatch, table[name])):
             table[name] = pd.to_numeric(table[name])
     return table
+
+
+def _plain_number(text: str) -> str:
+    return f"{float(text):.12g}" if _NUMBER.fullmatch(text) else text
 
 
 def _as_text(column: pd.Series) -> pd.Series:

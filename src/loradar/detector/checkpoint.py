@@ -136,7 +136,10 @@ def _read_config(folder: Path, record: dict[str, Any], base: str | None) -> Dete
     try:
         if not isinstance(values, dict):
             raise ConfigError("detector: the section is missing")
-        encoder = dict(values.get("encoder") or {})
+        encoder = values.get("encoder")
+        if not isinstance(encoder, dict):
+            raise ConfigError("detector.encoder: the section is missing")
+        encoder = dict(encoder)
         if record.get("self_contained"):
             if "encoder_config" in record:
                 encoder |= {"id": None, "revision": None, "config": record["encoder_config"]}

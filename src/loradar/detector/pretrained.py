@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
@@ -59,6 +60,10 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
+# What transformers raises on values that do not fit one another.
+_MISFITS = (ValueError, TypeError, RuntimeError, StrictDataclassError)
+
+
 def make_model(config: dict[str, Any]) -> nn.Module:
     """Make a model with random weights (torch's global generator).
 
@@ -86,7 +91,7 @@ def make_model(config: dict[str, Any]) -> nn.Module:
         with _quiet(progress=False):
             built = AutoConfig.for_model(model_type, **values)
             return AutoModel.from_config(built, dtype=torch.float32)  # type: ignore[no-any-return]
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (LookupError, AttributeError, *_MISFITS) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"encoder.config: {reason}") from None
 

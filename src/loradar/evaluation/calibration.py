@@ -21,6 +21,8 @@ from loradar.evaluation.det import FloatArray, checked_scores
 # Penalty on the slope (for scores of unit variance): keeps it finite on separable development
 # sets, where it would run away; on overlapping ones it lowers it by one or two per cent at most.
 RIDGE = 1e-4
+# No fit gives a slope or intercept near this; a file that does is not to be believed.
+LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Calibration:
             When a key is missing or unknown, a value is not a finite number, or the slope is
             negative.
         """
+        if not isinstance(values, dict):
+            raise CheckpointError("calibration: not a mapping of slope, intercept, ...")
         expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             wrong = sorted(set(values) ^ expected)
@@ -73,6 +77,12 @@ class Calibration:
                 or not math.isfinite(value)
             ):
                 raise CheckpointError(f"calibration: {name} must be a finite number, not {value!r}")
+        if not 0 < values["p_spoof"] < 1:
+            raise CheckpointError(
+                f"calibration: p_spoof must lie in (0, 1), not {values['p_spoof']}"
+            )
+        if max(abs(values["slope"]), abs(values["intercept"])) > LARGEST:
+            raise CheckpointError(f"calibration: slope and intercept must stay below {LARGEST:g}")
         if values["slope"] < 0:
             raise CheckpointError(f"calibration: the slope is negative ({values['slope']})")
         return cls(**values)

@@ -35,7 +35,8 @@ class DataConfig(_Section):
     path : str
         The manifest, or the corpus folder. Relative to the current folder.
     train, dev : dict
-        Column -> allowed values; a clip belongs to the set when every column agrees.
+        Column -> allowed values (``*``: any); a clip belongs to the set when every column
+        agrees. Where ``split`` is not named it is ``train`` and ``dev``.
     balance : {"none", "class", "corpus"}
         ``none``: every clip once an epoch. ``class``: half bona fide, half spoof.
         ``corpus``: as ``class``, and evenly within each corpus that holds both classes, so
@@ -58,6 +59,24 @@ class DataConfig(_Section):
     window: int = Field(64_600, ge=400)
     preload: bool = False
     workers: int = Field(0, ge=0, le=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_splits(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        # Naming another column must not let eval clips into training.
+        sets = {
+            name: {"split": name, **values[name]}
+            for name in ("train", "dev")
+            if isinstance(values.get(name), dict)
+        }
+        return {**values, **sets}
+
+    def rows(self, which: Literal["train", "dev"]) -> dict[str, str | list[str]]:
+        """Return the conditions of a set for `Manifest.where`, without those that allow any."""
+        conditions = self.train if which == "train" else self.dev
+        return {k: v for k, v in conditions.items() if v not in ("*", ["*"])}
 
 
 class TrainingConfig(_Section):
@@ -259,7 +278,8 @@ def _override(values: dict[str, Any], text: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {text}: {section} holds a value, not a section")
     try:
-        parsed = yaml.safe_load(value)
+        # An asterisk alone would be half a YAML alias.
+        parsed = value if value == "*" else yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text}: the value is not valid YAML") from None
     # YAML 1.1 reads 1e-4 as text; people mean the number.

@@ -95,8 +95,9 @@ def train(
     set_seed(recipe.seed)
 
     manifest = read_corpus(recipe.data.corpus, recipe.data.path)
-    training = manifest.where(recipe.data.train)
-    dev = manifest.where(recipe.data.dev)
+    training = manifest.where(recipe.data.rows("train"))
+    dev = manifest.where(recipe.data.rows("dev"))
+    _require_apart(training, dev)
     _require_files(training, dev)
     plan = DrawPlan.from_config(training.table, recipe.data, recipe.seed)
     steps = _steps(recipe, len(training.table))
@@ -118,6 +119,8 @@ def train(
     dev_store = ClipStore(dev, preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
 
+    # From here on there is a run to resume.
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
     sizes = _sizes(detector)
     logger.info(
         "%s: %d training clips (%d bona fide, %d spoof), %d dev clips, %s of %s parameters train",
@@ -159,7 +162,6 @@ def train(
     save_detector(detector, folder)
     if evaluates:
         metrics.update(_calibrate(detector, dev_store, dev_labels, recipe, folder))
-    write_text(folder / "recipe.yaml", recipe.to_yaml())
     write_json(folder / "metrics.json", metrics)
     write_text(folder / "README.md", model_card(recipe, metrics))
     logger.info("wrote %s", folder)
@@ -172,8 +174,6 @@ def _prepare(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
     if not resume:
         if checkpoints.is_dir() or (folder / "model.safetensors").exists():
             raise InputError(f"{folder} already holds a run: give --resume, or another -o FOLDER")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(kept, recipe.to_yaml())
         return None
     if not kept.exists():
         raise InputError(f"{folder} holds no run to resume: leave --resume out")
@@ -193,6 +193,15 @@ def newest_checkpoint(checkpoints: Path) -> Path | None:
         except (OSError, ValueError):
             continue
     return max(found)[1] if found else None
+
+
+def _require_apart(training: Manifest, dev: Manifest) -> None:
+    shared = set(training.table["path"]) & set(dev.table["path"])
+    if shared:
+        raise InputError(
+            f"{len(shared)} clips are in both the training and the dev set (first: "
+            f"{min(shared)}): make data.train and data.dev exclude each other"
+        )
 
 
 def _require_files(*manifests: Manifest) -> None:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import EvalPrediction, Trainer, TrainingArguments
 
 from loradar.detector.model import BONAFIDE, SPOOF, Detector
-from loradar.errors import CheckpointError
+from loradar.errors import CheckpointError, LoradarError
 from loradar.evaluation.det import eer
 from loradar.training.recipe import Recipe
 
@@ -167,9 +167,20 @@ def restore(detector: Detector, checkpoint: Path) -> None:
 
 
 def dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Return EER (fraction) and the cross-entropy (nats, mean of the two classes' means)."""
+    """Return EER (fraction) and the cross-entropy (nats, mean of the two classes' means).
+
+    Raises
+    ------
+    LoradarError
+        A score is not finite.
+    """
     logits = np.asarray(prediction.predictions, dtype=np.float64)
     labels = np.asarray(prediction.label_ids)
+    if not np.isfinite(logits).all():
+        raise LoradarError(
+            "training diverged: the model gives no finite scores on dev clips; "
+            "lower training.learning_rate, or train in fp32"
+        )
     scores = logits[:, BONAFIDE] - logits[:, SPOOF]
     bonafide, spoof = scores[labels == 1], scores[labels == 0]
     cost = (np.logaddexp(0, -bonafide).mean() + np.logaddexp(0, spoof).mean()) / 2
