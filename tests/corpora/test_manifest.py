@@ -179,5 +179,5 @@ def test_where_finds_numbers_as_the_file_shows_them(tmp_path):
     for value, path in (("1", "a.wav"), ("1.0", "a.wav"), ("2.5", "b.wav"), ("0.001", "c.wav")):
         found = manifest.where({"num": value})
         assert [Path(p).name for p in found.table["path"]] == [path]
-    with pytest.raises(InputError, match="never holds 3"):
+    with pytest.raises(InputError, match="never holds '3'"):
         manifest.where({"num": "3"})
