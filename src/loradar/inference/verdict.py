@@ -127,8 +127,8 @@ def decide(
     Returns
     -------
     Verdict
-        ERROR when a score is not finite; UNCERTAIN between p_spoof 1/3 and 2/3, where the evidence
-        is weaker than 2 to 1.
+        ERROR when a score is not finite; UNCERTAIN between p_spoof 1/3 and 2/3 (at the
+        prior 0.5: where the evidence is weaker than 2 to 1).
     """
     if not np.isfinite(clip.score):
         reason = "the model gave no finite score"
