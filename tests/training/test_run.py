@@ -169,6 +169,19 @@ def test_the_last_step_is_evaluated_whatever_the_interval(tiny_recipe, tmp_path,
     assert result.metrics["best_step"] in (3, 5)
 
 
+def test_the_last_checkpoint_is_kept_when_asked(tiny_recipe, tmp_path):
+    values = copy.deepcopy(tiny_recipe)
+    values["training"]["best_metric"] = "last"
+    result = train(parse_recipe(values), tmp_path / "run")
+    assert result.metrics["best_step"] == 12
+    kept, last = (
+        load_file(tmp_path / "run" / name)
+        for name in ("model.safetensors", "checkpoints/checkpoint-12/model.safetensors")
+    )
+    assert last.keys() <= kept.keys()
+    assert all(torch.equal(kept[key], last[key]) for key in last)
+
+
 def test_a_baseline_that_is_frozen_has_nothing_to_train(tiny_recipe, tmp_path):
     values = {
         **tiny_recipe,

@@ -97,9 +97,9 @@ class TrainingConfig(_Section):
     class_weights : {"none", "balanced"} or [spoof, bonafide]
         Weights of the cross-entropy. ``balanced``: inverse to the classes' share of the
         training clips; only without ``data.balance``, which would correct twice.
-    best_metric : {"eer", "cross_entropy"}
+    best_metric : {"eer", "cross_entropy", "last"}
         The dev figure that chooses the checkpoint; the cross-entropy is averaged within each
-        class first.
+        class first. ``last``: the end of training, whatever the dev set says.
     evaluate_every : int, optional
         Steps between dev evaluations and checkpoints (default: a tenth of the run).
     log_every : int
@@ -119,7 +119,7 @@ class TrainingConfig(_Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] | tuple[float, float] = "none"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    best_metric: Literal["eer", "cross_entropy"] = "eer"
+    best_metric: Literal["eer", "cross_entropy", "last"] = "eer"
     evaluate_every: int | None = Field(None, ge=1)
     log_every: int = Field(20, ge=1)
 

@@ -199,7 +199,7 @@ def arguments(recipe: Recipe, *, folder: Path, steps: int, evaluates: bool) -> T
     steps : int
         Optimiser steps of the whole run.
     evaluates : bool
-        Whether a dev set chooses the checkpoint.
+        Whether there is a dev set with both classes.
 
     Returns
     -------
@@ -207,6 +207,7 @@ def arguments(recipe: Recipe, *, folder: Path, steps: int, evaluates: bool) -> T
     """
     training = recipe.training
     every = min(steps, training.evaluate_every or max(1, steps // 10))
+    chooses = evaluates and training.best_metric != "last"
     schedule = {"constant": "constant_with_warmup"}.get(training.schedule, training.schedule)
     translated = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -226,9 +227,9 @@ def arguments(recipe: Recipe, *, folder: Path, steps: int, evaluates: bool) -> T
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
-        load_best_model_at_end=evaluates,
-        metric_for_best_model=f"eval_{training.best_metric}" if evaluates else None,
-        greater_is_better=False if evaluates else None,
+        load_best_model_at_end=chooses,
+        metric_for_best_model=f"eval_{training.best_metric}" if chooses else None,
+        greater_is_better=False if chooses else None,
         logging_steps=training.log_every,
         logging_nan_inf_filter=False,
         report_to=[],
