@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def _detector(mode: str) -> Detector:
     return build_detector(config, seed=0)
 
 
-def _resident_mib() -> float:
+def _peak_mib() -> float:
+    """Peak resident size of this process; not ru_maxrss, which on Linux begins at the parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -65,7 +71,7 @@ def child(mode: str) -> None:
     import loradar.detector  # noqa: F401  (memory is counted from here)
 
     torch.set_num_threads(THREADS)
-    before = _resident_mib()
+    before = _peak_mib()
     detector = _detector(mode).train()
     trained = [p for p in detector.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5)
@@ -81,7 +87,7 @@ def child(mode: str) -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         seconds.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": min(seconds[1:]), "mib": _resident_mib() - before}))
+    print(json.dumps({"seconds": min(seconds[1:]), "mib": _peak_mib() - before}))
 
 
 def _run_child(mode: str) -> dict[str, float]:
