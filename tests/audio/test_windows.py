@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loradar.audio import centre_crop, crop, fit_length, tile_repeat, windows
+from loradar.audio import crop, tile_repeat, windows
 from loradar.errors import InputError
 
 
@@ -34,7 +34,6 @@ def test_default_windows_overlap_by_half() -> None:
 def test_tile_repeat_is_periodic(total: int, length: int) -> None:
     tiled = tile_repeat(np.arange(total), length)
     assert np.array_equal(tiled, np.arange(length) % total)
-    assert np.array_equal(fit_length(np.arange(total), length), tiled)
 
 
 @given(st.integers(1, 80), st.integers(1, 80), st.integers(0, 2**32 - 1))
@@ -55,16 +54,11 @@ def test_crop_reaches_every_start_and_draws_once() -> None:
     assert short.random() == long.random()
 
 
-def test_centre_crop() -> None:
-    assert centre_crop(np.arange(7), 3).tolist() == [2, 3, 4]
-    assert centre_crop(np.arange(2), 5).tolist() == [0, 1, 0, 1, 0]
-
-
 @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros((2, 5))])
 def test_what_is_no_mono_clip_is_refused(samples: np.ndarray) -> None:
-    for cut in (windows, fit_length):
+    for cut in (windows, tile_repeat):
         with pytest.raises(InputError, match="mono"):
-            cut(samples)
+            cut(samples, 10)
     with pytest.raises(InputError):
         windows(np.zeros(5), 3, 0)
     with pytest.raises(InputError):

@@ -57,11 +57,6 @@ def tile_repeat(samples: NDArray[Any], length: int) -> NDArray[Any]:
     return np.resize(samples, length) if len(samples) < length else samples[:length]
 
 
-def fit_length(samples: NDArray[Any], length: int = WINDOW) -> NDArray[Any]:
-    """Return the first ``length`` samples [length]; a shorter clip is filled by repetition."""
-    return tile_repeat(samples, length)
-
-
 def crop(samples: NDArray[Any], length: int, rng: np.random.Generator) -> NDArray[Any]:
     """Return a random stretch of ``length`` samples; a shorter clip is filled by repetition.
 
@@ -74,13 +69,6 @@ def crop(samples: NDArray[Any], length: int, rng: np.random.Generator) -> NDArra
         return tile_repeat(samples, length)
     start = min(int(place * (len(samples) - length + 1)), len(samples) - length)
     return samples[start : start + length]
-
-
-def centre_crop(samples: NDArray[Any], length: int) -> NDArray[Any]:
-    """Return the middle ``length`` samples; a shorter clip is filled by repetition."""
-    _check(samples, length)
-    start = max(0, (len(samples) - length) // 2)
-    return tile_repeat(samples[start:], length)
 
 
 def _check(samples: NDArray[Any], length: int) -> None:

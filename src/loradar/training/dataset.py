@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from loradar.audio.augmentation import AugmentationConfig, build_augmentation
 from loradar.audio.reading import load_audio
-from loradar.audio.windows import crop, fit_length
+from loradar.audio.windows import crop, tile_repeat
 from loradar.corpora.manifest import Manifest
 from loradar.training.draws import DrawPlan
 
@@ -123,7 +123,7 @@ class DevClips(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, row: int) -> dict[str, Tensor]:
         """Return ``waveforms`` float32 [window] and ``labels`` int64 []."""
-        samples = fit_length(self.store[row], self.window).astype(np.float32, copy=False)
+        samples = tile_repeat(self.store[row], self.window).astype(np.float32, copy=False)
         return {
             "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),
             "labels": torch.tensor(int(self.labels[row])),
