@@ -80,6 +80,16 @@ def test_a_run_leaves_what_the_design_says(tiny_model):
     assert model.detector.mixture is not None
 
 
+def test_tensorboard_holds_the_curves(tiny_model):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tiny_model / "tensorboard"))
+    events.Reload()
+    scalars = events.Tags()["scalars"]
+    assert {"loss", "loss_balance", "eval_eer", "eval_cross_entropy"} <= set(scalars)
+    assert [point.step for point in events.Scalars("eval_eer")] == [4, 8, 12]
+
+
 def test_it_learns_the_tiny_corpus(tiny_recipe, tmp_path):
     values = copy.deepcopy(tiny_recipe)
     values["adaptation"] = {"mode": "full"}
