@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt src/loradar/__init__.py
 	touch $@
 
 demo: setup
-	$(BIN)/loradar demo --recipe recipes/demo.yaml -o runs/demo $(if $(CORPUS),--corpus '$(CORPUS)')
+	$(BIN)/loradar demo -o runs/demo $(if $(CORPUS),--corpus '$(CORPUS)')
 
 test: setup
 	$(BIN)/python -m pytest

@@ -4,6 +4,9 @@ import re
 import pytest
 import yaml
 
+from loradar.cli.demo import recipes_folder
+from loradar.training.recipe import read_recipe
+
 
 def test_the_demo_on_a_corpus_of_ones_own(loradar, tiny_recipe, tiny_corpus, tmp_path):
     recipe, out = tmp_path / "tiny.yaml", tmp_path / "demo"
@@ -30,6 +33,11 @@ def test_the_demo_on_a_corpus_of_ones_own(loradar, tiny_recipe, tiny_corpus, tmp
     assert "http" not in re.sub(r"http://www.w3.org\S+", "", page)
     assert (out / "moe_lora" / "config.json").exists()
     assert (out / "full" / "config.json").exists()
+
+
+def test_the_demos_own_recipe_is_found_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert read_recipe(recipes_folder() / "demo.yaml").name == "demo"
 
 
 def test_the_demo_takes_no_folder_with_other_things(loradar, tiny_corpus, tmp_path):

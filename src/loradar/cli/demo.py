@@ -8,8 +8,8 @@ import typer
 
 
 def demo(
-    recipe: Path = typer.Option(
-        Path("recipes/demo.yaml"), "--recipe", help="Recipe of both trainings.", metavar="FILE"
+    recipe: Path | None = typer.Option(
+        None, "--recipe", help="Recipe of both trainings. Default: demo.yaml.", metavar="FILE"
     ),
     out: Path = typer.Option(Path("runs/demo"), "-o", "--out", metavar="FOLDER"),
     corpus: Path | None = typer.Option(
@@ -29,4 +29,11 @@ def demo(
     from loradar.cli.showcase import run_showcase
 
     with reporting() as progress, logging_to():
-        run_showcase(recipe, out, corpus, overrides, progress)
+        run_showcase(recipe or recipes_folder() / "demo.yaml", out, corpus, overrides, progress)
+
+
+def recipes_folder() -> Path:
+    """Return where the recipes are: inside an installed package, or at the root of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parents[1] / "recipes"
