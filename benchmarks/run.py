@@ -6,11 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+import moe_lora_linear
+import xlsr
 
-import moe_lora_linear  # noqa: E402
-import xlsr  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:

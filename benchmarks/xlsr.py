@@ -6,6 +6,7 @@ so each mode is a child that does a warm-up step and then timed steps, the child
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -68,8 +69,7 @@ def child(mode: str) -> None:
     """One fresh process: a warm-up step, two timed steps, and the peak memory after import."""
     import torch
 
-    import loradar.detector  # noqa: F401  (memory is counted from here)
-
+    importlib.import_module("loradar.detector")  # memory is counted from here
     torch.set_num_threads(THREADS)
     before = _peak_mib()
     detector = _detector(mode).train()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
 # Piped output gets room for whole tables instead of a terminal's 80 columns.
@@ -37,7 +37,7 @@ class ProgressReporter:
 
     def __init__(self, bars: Progress | None, every_s: float = 10.0) -> None:
         self._bars = bars
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._every = every_s
         self._last = time.monotonic()
 
@@ -46,7 +46,7 @@ class ProgressReporter:
         if self._bars is not None:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=total)
-            self._bars.update(self._tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+            self._bars.update(self._tasks[what], completed=done, total=total)
             return
         now = time.monotonic()
         if now - self._last >= self._every:

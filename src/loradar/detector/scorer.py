@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from loradar.audio.reading import SAMPLE_RATE
 from loradar.audio.windows import windows
 from loradar.detector.model import Detector
-
-SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLE_RATE = 16_000
+from loradar.audio.reading import SAMPLE_RATE
+
 MIN_SECONDS = 0.5
 SILENCE_DBFS = -60.0
 

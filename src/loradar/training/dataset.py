@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from loradar.audio.augmentation import AugmentationConfig, build_augmentation
-from loradar.audio.reading import load_audio
+from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop, tile_repeat
 from loradar.corpora.manifest import Manifest
 from loradar.training.draws import DrawPlan
 
-SAMPLE_RATE = 16_000
 Progress = Callable[[int, int, str], None]
 
 
