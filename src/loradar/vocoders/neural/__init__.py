@@ -1,0 +1,1 @@
+"""Small neural vocoders and codecs at 16 kHz, trained by ``loradar vocoder train``."""
