@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from loradar.vocoders.neural.base import NeuralVocoder
-from loradar.vocoders.neural.gan import GanConfig
-from loradar.vocoders.neural.istft import IstftConfig
+from loradar.vocoders.neural.gan import GanConfig, GanVocoder
+from loradar.vocoders.neural.istft import IstftConfig, IstftVocoder
 
 AnyVocoderConfig = Annotated[IstftConfig | GanConfig, Field(discriminator="family")]
 
+_MODELS: dict[type, Any] = {
+    IstftConfig: IstftVocoder,
+    GanConfig: GanVocoder,
+}
+
 
 def build_vocoder(config: AnyVocoderConfig) -> NeuralVocoder:
-    """Return a model of ``config``'s family with fresh weights, on the CPU."""
-    raise NotImplementedError(config.family)
+    """Return a model of ``config``'s family with fresh weights, on the CPU.
+
+    The weights are drawn from torch's global generator.
+    """
+    model: NeuralVocoder = _MODELS[type(config)](config)
+    return model
