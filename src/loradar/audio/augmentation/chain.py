@@ -16,11 +16,12 @@ from loradar.audio.augmentation.channels import (
     Room,
 )
 from loradar.audio.augmentation.effects import Effect, Samples
+from loradar.audio.augmentation.links import Codec, Telephone
 from loradar.audio.augmentation.rawboost import RawBoost
 
 EFFECTS: dict[str, type[Effect]] = {
     kind.effect_name: kind
-    for kind in (RawBoost, Noise, RandomFilter, LowPass, Room, Companding, Gain)
+    for kind in (RawBoost, Noise, RandomFilter, LowPass, Room, Companding, Gain, Codec, Telephone)
 }
 
 
