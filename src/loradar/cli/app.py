@@ -8,7 +8,7 @@ import sys
 import typer
 
 from loradar import __version__
-from loradar.cli import corpus, demo, detect, evaluate, score, train
+from loradar.cli import corpus, demo, detect, evaluate, score, train, vocoder
 from loradar.cli.console import complain
 from loradar.errors import LoradarError
 
@@ -43,6 +43,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(vocoder.app, name="vocoder")
 app.command("demo")(demo.demo)
 
 

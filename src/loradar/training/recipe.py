@@ -209,10 +209,15 @@ def read_recipe(path: Path | str, overrides: list[str] | None = None) -> Recipe:
     ConfigError
         A key is unknown or a value is not valid; the message names each.
     """
+    return parse_recipe(read_values(path, overrides), source=str(path))
+
+
+def read_values(path: Path | str, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Read a recipe's values, not yet validated: bases merged, overrides applied."""
     values = _read_yaml(Path(path), ())
     for text in overrides or []:
         _override(values, text)
-    return parse_recipe(values, source=str(path))
+    return values
 
 
 def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
@@ -227,7 +232,7 @@ def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
         recipe = Recipe.model_validate(values)
         _ = recipe.detector
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error)}") from None
+        raise ConfigError(f"{source}: {explain(error)}") from None
     return recipe
 
 
@@ -288,7 +293,8 @@ def _override(values: dict[str, Any], text: str) -> None:
     place[last] = parsed
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """Return what pydantic complains about as one line."""
     parts = []
     for item in error.errors():
         where = ".".join(str(place) for place in item["loc"]) or "recipe"

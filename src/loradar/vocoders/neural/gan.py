@@ -52,7 +52,7 @@ class GanConfig(VocoderConfig):
     def _matching(self) -> GanConfig:
         if len(self.rates) != len(self.channels):
             raise ValueError(
-                f"{len(self.rates)} rates and {len(self.channels)} channels: give one of each a step"
+                f"{len(self.rates)} rates, {len(self.channels)} channels: give one of each a step"
             )
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels {list(self.kernels)}: they must be odd")

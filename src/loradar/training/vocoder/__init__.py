@@ -1,0 +1,1 @@
+"""Training of the neural vocoders: spectral losses first, then adversarial ones too."""
