@@ -97,7 +97,7 @@ class VocoderTrainer:
         report = {name: float(loss.detach()) for name, loss in losses.items()}
         own = [loss for name, loss in losses.items() if name != "judges"]
         self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(own).sum().backward()
+        torch.autograd.backward(torch.stack(own).sum())
         report["norm"] = self._update(self.optimiser, self.model, settings.learning_rate, 0)
         self._follow()
         self.step += 1
@@ -114,7 +114,7 @@ class VocoderTrainer:
             theirs, ours = self.judges(real), self.judges(made.detach())
         loss = discriminator_loss(theirs, ours)
         self.judges_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self._update(self.judges_optimiser, self.judges, settings.discriminator_rate, start)
         self.judges.requires_grad_(False)
         with self._autocast():
@@ -149,8 +149,8 @@ class VocoderTrainer:
     def _follow(self) -> None:
         # Early weights are poor: the mean forgets them quickly, then ever more slowly.
         decay = min(self.recipe.training.ema, (1 + self.step) / (10 + self.step))
-        means, weights = list(self.mean_model.parameters()), list(self.model.parameters())
-        torch._foreach_lerp_(means, weights, 1 - decay)
+        for mean, value in zip(self.mean_model.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
         for mean, value in zip(self.mean_model.buffers(), self.model.buffers(), strict=True):
             mean.copy_(value)
 

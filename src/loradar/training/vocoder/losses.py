@@ -47,7 +47,8 @@ class SpectralLoss(nn.Module):
         convergence = torch.linalg.vector_norm(theirs - ours) / torch.linalg.vector_norm(
             theirs
         ).clamp_min(1e-5)
-        return convergence + (theirs.log() - ours.log()).abs().mean()
+        difference: Tensor = convergence + (theirs.log() - ours.log()).abs().mean()
+        return difference
 
 
 def mel_distance(mel: nn.Module, made: Tensor, real: Tensor) -> Tensor:

@@ -64,6 +64,8 @@ class GanConfig(VocoderConfig):
 class GanVocoder(MelVocoder):
     """Log-mel frames -> ConvNeXt blocks -> upsampling steps -> waveform."""
 
+    config: GanConfig
+
     def __init__(self, config: GanConfig) -> None:
         super().__init__(LogMel(config.bands, config.n_fft, math.prod(config.rates), config.n_fft))
         self.config = config

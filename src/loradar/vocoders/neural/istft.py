@@ -55,6 +55,8 @@ class IstftVocoder(MelVocoder):
     so that the stack learns the fine structure and the phase, not what it was told.
     """
 
+    config: IstftConfig
+
     def __init__(self, config: IstftConfig) -> None:
         super().__init__(LogMel(config.bands, config.n_fft, config.hop, config.n_fft))
         self.config = config

@@ -1,0 +1,104 @@
+"""The neural attacks: copies by the models that ship, with the ranges of their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from numpy.typing import NDArray
+
+from loradar.vocoders.acoustic import draw_acoustic
+from loradar.vocoders.analysis import Samples, centred, like
+from loradar.vocoders.attack import Attack, Source
+from loradar.vocoders.neural.base import SAMPLE_RATE, NeuralVocoder
+from loradar.vocoders.neural.level import gain_to_level
+from loradar.vocoders.neural.weights import load_vocoder, missing_vocoder
+from loradar.vocoders.ranges import Ranges, Span
+
+PIECE = 60 * SAMPLE_RATE  # longer clips go through in pieces, so that memory stays bounded
+_FADE = 4096
+
+
+def copy_speech(
+    model: NeuralVocoder,
+    samples: NDArray[Any],
+    sample_rate: int,
+    settings: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> Samples:
+    """Copy a clip through a model, at the model's rate and level.
+
+    Parameters
+    ----------
+    model : NeuralVocoder
+        In evaluation mode, on the CPU.
+    samples : ndarray, [T]
+        Speech, finite.
+    sample_rate : int
+        Hertz; other rates than 16 kHz are resampled there and back.
+    settings : mapping
+        Of this copy.
+    rng : numpy Generator
+        The source of everything random.
+
+    Returns
+    -------
+    ndarray of float32, [T]
+        With the length, RMS and offset of ``samples``.
+    """
+    x = centred(samples)
+    if sample_rate != SAMPLE_RATE:
+        x = soxr.resample(x, sample_rate, SAMPLE_RATE)
+    if len(x) == 0:
+        return like(x, samples)
+    levelled = (x * gain_to_level(x)).astype(np.float32)
+    made = _in_pieces(partial(_one_piece, model, settings, rng), levelled)
+    if sample_rate != SAMPLE_RATE:
+        made = soxr.resample(made, SAMPLE_RATE, sample_rate)
+    return like(made, samples)
+
+
+def _one_piece(
+    model: NeuralVocoder, settings: Mapping[str, Any], rng: np.random.Generator, x: Samples
+) -> Samples:
+    made: Samples = model.resynthesise(torch.from_numpy(x)[None], settings, rng)[0].numpy()
+    return made
+
+
+def _in_pieces(copy: Callable[[Samples], Samples], x: Samples) -> Samples:
+    """Apply ``copy`` to stretches of [T] that overlap by a linear cross-fade."""
+    if len(x) <= PIECE:
+        return copy(x)
+    total = np.zeros_like(x)
+    rise = np.linspace(0.0, 1.0, _FADE, dtype=np.float32)
+    for start in range(0, len(x) - _FADE, PIECE - _FADE):
+        made = copy(x[start : start + PIECE]).copy()
+        if start > 0:
+            made[:_FADE] *= rise
+        if start + PIECE < len(x):
+            made[-_FADE:] *= rise[::-1]
+        total[start : start + len(made)] += made
+    return total
+
+
+def _attack(name: str, **ranges: Any) -> Attack:
+    def render(source: Source, settings: Mapping[str, Any], rng: np.random.Generator) -> Samples:
+        model = load_vocoder(name)
+        return copy_speech(model, source.samples, source.sample_rate, settings, rng)
+
+    return Attack(name, name, "neural", Ranges(ranges), render, partial(missing_vocoder, name))
+
+
+NEURAL: dict[str, Attack] = {
+    attack.name: attack
+    for attack in (
+        _attack("istft", acoustic=draw_acoustic),
+        _attack("gan", acoustic=draw_acoustic),
+        _attack("flow", acoustic=draw_acoustic, steps=Span(4, 12)),
+        _attack("codec", codebooks=Span(2, 8)),
+    )
+}
