@@ -130,17 +130,23 @@ class MelVocoder(NeuralVocoder):
     def resynthesise(
         self, waveform: Tensor, settings: Mapping[str, Any], rng: np.random.Generator
     ) -> Tensor:
-        """Copy ``waveform`` [1, T] by way of its log-mel spectrogram.
+        """Copy ``waveform`` [1, T] by way of its log-mel spectrogram, as `analyse` gives it."""
+        return self.generate(self.analyse(waveform, settings, rng), waveform.shape[-1])
+
+    def analyse(
+        self, waveform: Tensor, settings: Mapping[str, Any], rng: np.random.Generator
+    ) -> Tensor:
+        """Return the log-mel spectrogram [1, bands, N] that a copy is made from.
 
         ``settings["acoustic"]``, where given and not None, degrades the spectrogram first as
         `loradar.vocoders.acoustic.degrade_log_mel` says: a stand-in for what the acoustic model
         of a text-to-speech system smooths away.
         """
-        log_mel = self.mel(waveform)
+        log_mel: Tensor = self.mel(waveform)
         if settings.get("acoustic") is not None:
             from loradar.vocoders.acoustic import degrade_log_mel
 
             rows = log_mel[0].T.double().numpy()
             rows = degrade_log_mel(rows, settings["acoustic"], rng)
             log_mel = torch.from_numpy(np.ascontiguousarray(rows.T)).to(log_mel.dtype)[None]
-        return self.generate(log_mel, waveform.shape[-1])
+        return log_mel
