@@ -15,6 +15,8 @@ $(STAMP): pyproject.toml constraints.txt src/loradar/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[copies]' \
+		|| echo "pyworld could not be built (it needs a C++ compiler): WORLD attacks and their tests are skipped"
 	touch $@
 
 demo: setup

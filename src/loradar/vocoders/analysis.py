@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft, ndimage, signal
 
 Samples = NDArray[np.float32]
 Real = NDArray[np.float64]
@@ -24,11 +24,18 @@ def power_of_two(seconds: float, sample_rate: int) -> int:
 
 
 def frames_of(x: NDArray[Any], size: int, hop: int) -> Real:
-    """Cut [T] into frames [N, size] centred at 0, hop, 2 hop, ...; zeros beyond the ends."""
+    """Cut [T] into frames [N, size] centred at 0, hop, 2 hop, ...; zeros beyond the ends.
+
+    Single precision stays single, here and in the functions below.
+    """
     count = -(-len(x) // hop) + 1
-    padded = np.zeros((count - 1) * hop + size)
+    padded = np.zeros((count - 1) * hop + size, _precision(x))
     padded[size // 2 : size // 2 + len(x)] = x
     return sliding_window_view(padded, size)[::hop]
+
+
+def _precision(x: NDArray[Any]) -> type[np.floating[Any]]:
+    return np.float32 if x.dtype in (np.float32, np.complex64) else np.float64
 
 
 def overlap_add(frames: Real, hop: int, length: int, origin: int | None = None) -> Real:
@@ -39,7 +46,7 @@ def overlap_add(frames: Real, hop: int, length: int, origin: int | None = None) 
     count, size = frames.shape
     first = size // 2 if origin is None else origin
     parts = frames.reshape(count, size // hop, hop)
-    total = np.zeros((count + size // hop - 1, hop))
+    total = np.zeros((count + size // hop - 1, hop), frames.dtype)
     for place in range(size // hop):
         total[place : place + count] += parts[:, place]
     return total.reshape(-1)[first : first + length]
@@ -47,16 +54,18 @@ def overlap_add(frames: Real, hop: int, length: int, origin: int | None = None) 
 
 def stft(x: NDArray[Any], size: int, hop: int) -> Complex:
     """Return the short-time spectrum [N, size // 2 + 1], Hann window."""
-    spectrum: Complex = fft.rfft(frames_of(x, size, hop) * signal.get_window("hann", size))
+    window = signal.get_window("hann", size).astype(_precision(x))
+    spectrum: Complex = fft.rfft(frames_of(x, size, hop) * window)
     return spectrum
 
 
 def istft(spectrum: NDArray[Any], size: int, hop: int, length: int) -> Real:
     """Return the least-squares inverse [length] of `stft` (Griffin and Lim 1984, eq. 6)."""
-    window = signal.get_window("hann", size)
+    window = signal.get_window("hann", size).astype(_precision(spectrum))
     x = overlap_add(fft.irfft(spectrum, size) * window, hop, length)
-    weight = overlap_add(np.tile(window**2, (len(spectrum), 1)), hop, length)
-    return x / np.maximum(weight, 1e-3)
+    weight = overlap_add(np.broadcast_to(window**2, (len(spectrum), size)), hop, length)
+    x /= np.maximum(weight, np.float32(1e-3))
+    return x
 
 
 def track_pitch(x: NDArray[Any], sample_rate: int, hop: int) -> Real:
@@ -99,8 +108,39 @@ def track_pitch(x: NDArray[Any], sample_rate: int, hop: int) -> Real:
     lag = shortest + np.argmax(peaks & (height >= 0.9 * best), axis=1)
     loud = level[:, 0] > 1e-4 * level.max(initial=0.0)
     voiced = (best[:, 0] > _VOICED) & loud
-    f0 = np.where(voiced, sample_rate / lag, 0.0)
+    # A parabola through the peak finds the period between samples.
+    rows = np.arange(len(score))
+    before, at, after = score[rows, lag - 1], score[rows, lag], score[rows, lag + 1]
+    bend = np.minimum(before - 2.0 * at + after, -1e-9)
+    period = lag + np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
+    f0 = np.where(voiced, sample_rate / period, 0.0)
     return np.asarray(signal.medfilt(f0, 5) if len(f0) >= 5 else f0, np.float64)
+
+
+def reshape_pitch(f0: Real, *, smooth: float = 0.0, expression: float = 1.0) -> Real:
+    """Smooth and flatten a melody, as synthesisers with a poor one do.
+
+    Parameters
+    ----------
+    f0 : ndarray of float64, [N]
+        Hertz; 0 where not voiced.
+    smooth : float
+        Standard deviation of a Gaussian over the logarithm of the pitch, in frames.
+    expression : float
+        Factor of the logarithm's deviations from its mean: 1 leaves them, 0 speaks in monotone.
+
+    Returns
+    -------
+    ndarray of float64, [N]
+        Voiced where ``f0`` is.
+    """
+    if not (f0 > 0).any() or (smooth == 0.0 and expression == 1.0):
+        return f0
+    track = np.log(fill_pitch(f0))
+    if smooth > 0:
+        track = ndimage.gaussian_filter1d(track, smooth, mode="nearest")
+    mean = track[f0 > 0].mean()
+    return np.where(f0 > 0, np.exp(mean + expression * (track - mean)), 0.0)
 
 
 def fill_pitch(f0: Real, default: float = 120.0) -> Real:
@@ -173,14 +213,18 @@ def centred(samples: NDArray[Any]) -> Real:
     return x - x.mean() if x.size else x
 
 
+def at_level(result: NDArray[Any], original: NDArray[Any]) -> Samples:
+    """Bring a copy [T] to the RMS and offset of its source [T2], as float32."""
+    x = centred(result)
+    level, target = float(np.std(x)), float(np.std(centred(original)))
+    scaled = x * (target / level if level > 0 else 0.0)
+    offset = np.mean(original, dtype=np.float64) if len(original) else 0.0
+    return (scaled + offset).astype(np.float32)
+
+
 def like(result: NDArray[Any], original: NDArray[Any]) -> Samples:
     """Bring a vocoder's output to the length, RMS and offset of its input, as float32."""
-    if len(original) == 0:
-        return np.zeros(0, np.float32)
     fitted = np.zeros(len(original))
     count = min(len(original), len(result))
     fitted[:count] = result[:count]
-    fitted = centred(fitted)
-    level, target = float(np.std(fitted)), float(np.std(centred(original)))
-    scaled = fitted * (target / level if level > 0 else 0.0)
-    return (scaled + np.mean(original, dtype=np.float64)).astype(np.float32)
+    return at_level(fitted, original)

@@ -11,6 +11,7 @@ from loradar.errors import ConfigError
 from loradar.vocoders.analysis import Samples
 from loradar.vocoders.attack import Attack, Source
 from loradar.vocoders.classical import CLASSICAL
+from loradar.vocoders.programs import PROGRAMS
 
 __all__ = ["ATTACKS", "Attack", "Source", "choose"]
 
@@ -47,7 +48,11 @@ def _neural(name: str) -> Attack:
 
 ATTACKS: dict[str, Attack] = {
     attack.name: attack
-    for attack in [*CLASSICAL, *(_neural(name) for name in ("istft", "gan", "flow", "codec"))]
+    for attack in [
+        *CLASSICAL,
+        *(_neural(name) for name in ("istft", "gan", "flow", "codec")),
+        *PROGRAMS,
+    ]
 }
 
 

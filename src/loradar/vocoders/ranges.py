@@ -71,7 +71,32 @@ class OneOf:
         return " or ".join(str(value) for value in self.values)
 
 
-Range = Span | OneOf | Callable[[np.random.Generator], Any]
+@dataclass(frozen=True)
+class Sometimes:
+    """``usual`` for half of the copies, else drawn.
+
+    Examples
+    --------
+    >>> print(Sometimes(1.0, Span(0.2, 0.9)))
+    1.0, or 0.2 to 0.9 for half of the copies
+    """
+
+    usual: Any
+    drawn: Span | OneOf
+
+    def __call__(self, rng: np.random.Generator) -> Any:
+        """Draw one value."""
+        return self.usual if rng.random() < 0.5 else self.drawn(rng)
+
+    def __contains__(self, value: Any) -> bool:
+        return value == self.usual or (value is not None and value in self.drawn)
+
+    def __str__(self) -> str:
+        usual = "none" if self.usual is None else self.usual
+        return f"{usual}, or {self.drawn} for half of the copies"
+
+
+Range = Span | OneOf | Sometimes | Callable[[np.random.Generator], Any]
 
 
 class Ranges(dict[str, Range]):
