@@ -35,30 +35,38 @@ def note(message: str) -> None:
 class ProgressReporter:
     """Shows (done, total, what): a bar on a terminal, a plain line every few seconds elsewhere."""
 
-    def __init__(self, bars: Progress | None, every_s: float = 10.0) -> None:
+    def __init__(self, bars: Progress | None, unit: str = "", every_s: float = 10.0) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._unit = unit
         self._every = every_s
-        self._last = time.monotonic()
+        self._last = self._started = time.monotonic()
+        self._before: dict[str, int] = {}  # what earlier runs had done already
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Report that ``done`` of ``total`` are done."""
+        now = time.monotonic()
+        fresh = done - self._before.setdefault(what, done - 1)
+        rate = fresh / max(now - self._started, 1e-3)
+        speed = f"{rate:.2f} {self._unit}/s" if self._unit else ""
         if self._bars is not None:
             if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(what, total=total)
-            self._bars.update(self._tasks[what], completed=done, total=total)
+                self._tasks[what] = self._bars.add_task(what, total=total, speed="")
+            self._bars.update(self._tasks[what], completed=done, total=total, speed=speed)
             return
-        now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now
-            note(f"{what}: {done}/{total}")
+            note(f"{what}: {done}/{total}" + (f", {speed}" if speed else ""))
 
 
 @contextmanager
-def reporting() -> Iterator[ProgressReporter]:
-    """Give a reporter for the length of a command; log lines stand above its bars."""
+def reporting(unit: str = "") -> Iterator[ProgressReporter]:
+    """Give a reporter for the length of a command; log lines stand above its bars.
+
+    With a ``unit`` it tells the speed too, in units a second.
+    """
     if not ERRORS.is_terminal:
-        yield ProgressReporter(None)
+        yield ProgressReporter(None, unit)
         return
     from rich.progress import (
         BarColumn,
@@ -73,11 +81,12 @@ def reporting() -> Iterator[ProgressReporter]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=ERRORS, transient=True) as bars:
-        yield ProgressReporter(bars)
+        yield ProgressReporter(bars, unit)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
-"""``loradar corpus``: make corpora."""
+"""``loradar corpus``: make corpora, and spoofed copies of real ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import typer
+
+from loradar.cli import copies
 
 app = typer.Typer(help="Make corpora.", no_args_is_help=True)
 
@@ -37,3 +39,7 @@ def make(
     with reporting() as progress:
         manifest = make_sandbox(out, seed=seed, progress=progress)
     note(f"wrote {out / 'manifest.csv'}: {len(manifest)} clips")
+
+
+app.command("copies")(copies.copies)
+app.command("attacks")(copies.attacks)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from loradar.errors import InputError
 
 
-def parse_where(texts: list[str]) -> dict[str, list[str]]:
+def parse_where(texts: list[str], option: str = "--where") -> dict[str, list[str]]:
     """Read ``split=eval`` or ``attack=A07,A08`` into a mapping for `Manifest.where`.
+
+    ``option`` is the option's name, for messages.
+
+    ``option`` is what messages call them.
 
     Raises
     ------
@@ -18,8 +22,8 @@ def parse_where(texts: list[str]) -> dict[str, list[str]]:
         column, equals, values = text.partition("=")
         column = column.strip()
         if not equals or not column:
-            raise InputError(f"--where {text}: write COLUMN=VALUE[,VALUE...], e.g. split=eval")
+            raise InputError(f"{option} {text}: write COLUMN=VALUE[,VALUE...], e.g. split=eval")
         if column in where:
-            raise InputError(f"--where {column} comes twice: list its values with commas")
+            raise InputError(f"{option} {column} comes twice: list its values with commas")
         where[column] = [value.strip() for value in values.split(",")]
     return where

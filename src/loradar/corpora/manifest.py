@@ -122,6 +122,27 @@ class Manifest:
         if not keep.any():
             asked = " and ".join(f"{key} = {value}" for key, value in conditions.items())
             raise InputError(f"{self.source}: no clip has {asked or 'anything'}; ask for less")
+        return self._rows(keep)
+
+    def without(self, conditions: Mapping[str, str | Sequence[str]]) -> Manifest:
+        """Return the rows of which no named column holds a value given for it.
+
+        Raises
+        ------
+        InputError
+            A column or value does not occur in the table (a reserved speaker must not slip in by
+            a slip of the pen), or no row is left.
+        """
+        gone: set[str] = set()
+        for column, values in conditions.items():
+            gone.update(self.where({column: values}).table["path"])
+        keep = ~self.table["path"].isin(gone)
+        if not keep.any():
+            asked = " or ".join(f"{key} = {value}" for key, value in conditions.items())
+            raise InputError(f"{self.source}: every clip has {asked}; leave out less")
+        return self._rows(keep.to_numpy(bool))
+
+    def _rows(self, keep: NDArray[np.bool_]) -> Manifest:
         chosen = Manifest.__new__(Manifest)
         chosen.table = self.table[keep].reset_index(drop=True)
         chosen.source = self.source

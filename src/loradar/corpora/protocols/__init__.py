@@ -9,12 +9,14 @@ from loradar.corpora.manifest import Manifest, read_manifest
 from loradar.corpora.protocols.asvspoof2019 import asvspoof2019_la
 from loradar.corpora.protocols.folder import folder
 from loradar.corpora.protocols.in_the_wild import in_the_wild
+from loradar.corpora.protocols.librispeech import librispeech
 from loradar.errors import ConfigError
 
 READERS: dict[str, Callable[[Path | str], Manifest]] = {
     "manifest": read_manifest,
     "asvspoof2019_la": asvspoof2019_la,
     "in_the_wild": in_the_wild,
+    "librispeech": librispeech,
     "folder": folder,
 }
 
@@ -34,4 +36,4 @@ def read_corpus(name: str, path: Path | str) -> Manifest:
     return READERS[name](path)
 
 
-__all__ = ["READERS", "asvspoof2019_la", "folder", "in_the_wild", "read_corpus"]
+__all__ = ["READERS", "asvspoof2019_la", "folder", "in_the_wild", "librispeech", "read_corpus"]

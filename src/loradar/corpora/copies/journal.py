@@ -1,0 +1,144 @@
+"""The record of a run, ``copies.jsonl``: what was asked, and what became of each clip so far.
+
+The first line holds the arguments, each further one a clip whose files are complete. A run that
+was killed goes on from it; a last line cut short is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+from loradar.corpora.copies.plan import Job
+from loradar.corpora.copies.render import Options, Outcome
+from loradar.errors import InputError
+
+NAME = "copies.jsonl"
+Stamp = tuple[int, int]
+
+
+class Journal:
+    """The open record of a folder; use it as a context manager.
+
+    Parameters
+    ----------
+    options : Options
+        Where the files are.
+    arguments : mapping
+        What decides the result, as JSON can hold it.
+
+    Attributes
+    ----------
+    outcomes : dict
+        Clip -> outcome, of earlier runs and of this one.
+
+    Raises
+    ------
+    InputError
+        The folder holds something else, or copies made with other arguments.
+    """
+
+    def __init__(self, options: Options, arguments: Mapping[str, Any]) -> None:
+        self._options = options
+        folder = Path(options.folder)
+        path = folder / NAME
+        self.outcomes: dict[str, Outcome] = {}
+        self._stamps: dict[str, Stamp | None] = {}
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; give a folder for the copies")
+        if not path.is_file() and folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder}: holds other files; give a new folder for the copies")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+            self._read(folder, dict(arguments))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def _read(self, folder: Path, arguments: dict[str, Any]) -> None:
+        self._file.seek(0)
+        end = 0
+        for number, line in enumerate(self._file):
+            if not line.endswith(b"\n"):
+                break  # cut short by a kill or a full disk
+            try:
+                entry = json.loads(line)
+                if number:
+                    stamp = entry.pop("stamp")
+                    outcome = Outcome(**entry)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise InputError(
+                    f"{folder / NAME}: line {number + 1} is damaged; delete the folder and repeat"
+                ) from None
+            if number == 0:
+                _compare(folder, entry, arguments)
+            else:
+                self.outcomes[outcome.name] = outcome
+                self._stamps[outcome.name] = tuple(stamp) if stamp else None
+            end += len(line)
+        self._file.truncate(end)
+        if not end:
+            self._append(arguments)
+
+    def is_done(self, job: Job) -> bool:
+        """Whether all of a clip was made, its source is unchanged and its files are there."""
+        outcome = self.outcomes.get(job.name)
+        if outcome is None or outcome.skipped or self._stamps[job.name] != stamp_of(job.path):
+            return False
+        files = (self._options.path(job.name, attack) for attack in outcome.seconds)
+        return all(file.is_file() for file in files)
+
+    def add(self, job: Job, outcome: Outcome) -> None:
+        """Record a clip whose files are written.
+
+        Raises
+        ------
+        InputError
+            The disk is full.
+        """
+        self.outcomes[job.name] = outcome
+        self._stamps[job.name] = stamp_of(job.path)
+        try:
+            self._append({**asdict(outcome), "stamp": self._stamps[job.name]})
+        except OSError as error:
+            path = Path(self._options.folder) / NAME
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(entry).encode() + b"\n")
+        self._file.flush()
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return size and time of change of a file, None when it is not there."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _compare(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    for key in new:
+        if old.get(key) != new[key]:
+            told = f"with {key} {_short(old.get(key))}, not {_short(new[key])}"
+            if key == "source":
+                told = f"from other clips ({old.get('clips')} then, {new['clips']} now)"
+            raise InputError(
+                f"{folder}: was made {told}; repeat those arguments or give a new folder"
+            )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return str(value)

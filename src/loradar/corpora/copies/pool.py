@@ -1,0 +1,122 @@
+"""Work spread over processes, each with one thread, so that results never hang on their number."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import wait as wait_for
+from typing import TypeVar
+
+from loradar.errors import LoradarError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_QUEUED = 4  # jobs a worker that are handed out ahead
+
+
+def spread(
+    work: Callable[[T], R], jobs: Iterable[T], workers: int, *, crashed: Callable[[T], R]
+) -> Iterator[tuple[T, R]]:
+    """Yield each job with its result, as they are done; in this process when ``workers`` is 1.
+
+    Parameters
+    ----------
+    work : callable
+        A function that can be pickled.
+    jobs : iterable
+        Handed out as they are needed, so there may be millions.
+    workers : int
+        Processes.
+    crashed : callable
+        Gives the result of a job that brings its process down (a decoder's crash, lack of
+        memory), twice: at first among others, then alone.
+
+    Raises
+    ------
+    LoradarError
+        No process can work at all.
+    """
+    if workers <= 1:
+        for job in jobs:
+            yield job, work(job)
+        return
+    remaining = iter(jobs)
+    with _one_thread():
+        while True:
+            waiting: dict[Future[R], T] = {}
+            try:
+                yield from _pooled(work, remaining, workers, waiting)
+                return
+            except BrokenProcessPool:
+                suspects = list(waiting.values())
+            survived = 0
+            for job in suspects:
+                try:
+                    result = next(_pooled(work, iter([job]), 1, {}))[1]
+                    survived += 1
+                except BrokenProcessPool:
+                    result = crashed(job)
+                yield job, result
+            if len(suspects) > 1 and not survived:
+                raise LoradarError(
+                    "worker processes die at once: give --workers 1 to see why, and in a script "
+                    "call this below `if __name__ == '__main__':`"
+                )
+
+
+def _pooled(
+    work: Callable[[T], R], jobs: Iterator[T], workers: int, waiting: dict[Future[R], T]
+) -> Iterator[tuple[T, R]]:
+    """Work by a new pool; ``waiting`` holds what it was given and has not yielded."""
+    # Spawned, since forking a process that runs threads (torch) may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    try:
+        while True:
+            for job in islice(jobs, _QUEUED * workers - len(waiting)):
+                waiting[pool.submit(work, job)] = job
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                yield waiting.pop(future), result
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Tell the processes started meanwhile to use one thread each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start() -> None:
+    """Prepare a worker: Ctrl-C is the parent's business, and without a parent there is no work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    # A killed parent would else leave its workers waiting for ever.
+    wait_for([sentinel])
+    os._exit(1)
