@@ -76,6 +76,15 @@ def test_round_trip_from_a_local_base(base, tmp_path, mode, alone):
     assert has_base == (alone or mode == "full")
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_round_trip_in_bfloat16(base, tmp_path, alone):
+    detector = trained(make({"id": str(base), "frozen_dtype": "bfloat16"}, backend="aasist"))
+    save_detector(detector, tmp_path, self_contained=alone)
+    again = load_detector(tmp_path)
+    assert {t.dtype for t in again.base_tensors().values()} == {torch.bfloat16}
+    assert same_answers(detector, again)
+
+
 def test_self_contained_needs_no_base(tmp_path):
     folder = save_base(tmp_path / "base")
     detector = trained(make({"id": str(folder), "layers": 1}))

@@ -224,18 +224,7 @@ def test_baselines(kind):
 
 
 def test_whisper_with_adapters():
-    whisper = {
-        "model_type": "whisper",
-        "d_model": 24,
-        "encoder_layers": 2,
-        "decoder_layers": 0,
-        "encoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "vocab_size": 4,
-        "max_target_positions": 1,
-        "pad_token_id": 0,
-    }
-    encoder = {"type": "huggingface", "config": whisper, "layer_mix": "learned"}
+    encoder = {"type": "huggingface", "config": WHISPER, "layer_mix": "learned"}
     config = {"encoder": encoder, "adaptation": {"mode": "moe_lora"}}
     detector = build_detector(DetectorConfig.from_dict(config), seed=0)
     detector(torch.randn(2, 16_000)).square().sum().backward()
@@ -244,6 +233,81 @@ def test_whisper_with_adapters():
     assert all(p.grad is None for p in detector.base_tensors().values())
     with pytest.raises(InputError, match="unequal length"):
         detector(torch.randn(2, 16_000), torch.tensor([16_000, 15_000]))
+
+
+WHISPER = {
+    "model_type": "whisper",
+    "d_model": 24,
+    "encoder_layers": 2,
+    "decoder_layers": 0,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "vocab_size": 4,
+    "max_target_positions": 1,
+    "pad_token_id": 0,
+}
+W2V_BERT = {
+    "model_type": "wav2vec2-bert",
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+TARGETS_OF_BERT = ("linear_q", "linear_k", "linear_v", "linear_out")
+
+
+def in_bfloat16(config, mode="moe_lora", frozen_dtype="bfloat16", **moe_lora):
+    values = {
+        "encoder": {"type": "huggingface", "config": config, "frozen_dtype": frozen_dtype},
+        "adaptation": {"mode": mode},
+        "backend": {"name": "aasist"},
+    }
+    if mode == "moe_lora":
+        values["adaptation"]["moe_lora"] = {"experts": 3, "rank": 2, **moe_lora}
+    return build_detector(DetectorConfig.from_dict(values), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "targets"),
+    [
+        (WAV2VEC2, None),
+        ({**WAV2VEC2, "model_type": "wavlm"}, None),
+        (WHISPER, None),
+        (W2V_BERT, TARGETS_OF_BERT),
+    ],
+)
+def test_a_fixed_encoder_in_bfloat16(config, targets):
+    options = {} if targets is None else {"targets": targets}
+    reference = in_bfloat16(config, frozen_dtype="float32", **options)
+    detector = in_bfloat16(config, **options)
+    assert {t.dtype for t in detector.base_tensors().values()} == {torch.bfloat16}
+    trained = {t.dtype for t in detector.trained_parameters()}
+    assert trained == {torch.float32}
+    assert {r.weight.dtype for r in detector.mixture.routers.values()} == {torch.float32}
+    torch.manual_seed(0)
+    stir(reference)
+    torch.manual_seed(0)
+    stir(detector)
+    clips = torch.randn(2, 16_000)
+    expected, _ = reference.encoder.eval()(clips)
+    features, _ = detector.encoder.eval()(clips)
+    assert features.dtype == torch.float32
+    error = (features - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+    assert 0 < error < 0.1
+    logits = detector(clips)
+    assert logits.dtype == torch.float32
+    (logits.square().sum() + detector.auxiliary_loss()[0]).backward()
+    for part in (*detector.mixture.adapters.values(), *detector.mixture.routers.values()):
+        for name, parameter in part.named_parameters():
+            if parameter.requires_grad:
+                assert parameter.grad.dtype == torch.float32, name
+                assert parameter.grad.isfinite().all(), name
+                assert parameter.grad.abs().max() > 0, name
+
+
+def test_full_fine_tuning_stays_in_float32():
+    detector = in_bfloat16(WAV2VEC2, mode="full")
+    assert {t.dtype for t in detector.parameters()} == {torch.float32}
 
 
 def test_targets_that_match_nothing_are_an_error():

@@ -207,6 +207,21 @@ def test_bfloat16_is_close_to_float32():
     assert layer.A.grad.dtype == torch.bfloat16
 
 
+def test_adapters_of_a_bfloat16_base_train_in_float32():
+    torch.manual_seed(0)
+    layer = make_layer(MoeLoraConfig(experts=4, rank=2), dtype=torch.bfloat16)
+    assert layer.base.weight.dtype == torch.bfloat16
+    output = layer(torch.randn(2, 7, 12).bfloat16())
+    assert output.dtype == torch.bfloat16
+    output.float().sum().backward()
+    for parameter in (layer.A, layer.B, layer.router.weight):
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
+    before = layer.B.detach().clone()
+    with torch.no_grad():
+        layer.B.add_(1.0).sub_(1e-4)  # a step that bfloat16 would round away
+    assert not torch.equal(layer.B, before + 1.0)
+
+
 def test_autocast_runs_in_its_type_and_trains_float32_parameters():
     torch.manual_seed(0)
     layer = make_layer(MoeLoraConfig(experts=4, rank=2, top_k=4), dtype=torch.float32)

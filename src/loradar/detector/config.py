@@ -33,6 +33,10 @@ class HuggingFaceEncoderConfig(_Section):
     freeze_feature_encoder : bool, optional
         Keep the convolutions before the transformer fixed. Default: only in the modes that keep
         the whole encoder fixed (``frozen``, ``lora``, ``moe_lora``), which allow nothing else.
+    frozen_dtype : {"float32", "bfloat16"}
+        Precision of a fixed encoder's weights and arithmetic; adapters, routers and back-end stay
+        float32. bfloat16 halves the base's memory, and its time where the processor has
+        instructions for it. Mode ``full`` trains float32 weights and makes no use of it.
     """
 
     type: Literal["huggingface"] = "huggingface"
@@ -42,6 +46,7 @@ class HuggingFaceEncoderConfig(_Section):
     layers: int | None = Field(default=None, ge=1)
     layer_mix: Literal["last", "learned"] = "last"
     freeze_feature_encoder: bool | None = None
+    frozen_dtype: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
     def _one_source(self) -> HuggingFaceEncoderConfig:

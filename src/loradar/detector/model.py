@@ -256,7 +256,7 @@ def _build(config: DetectorConfig, *, probe: bool) -> Detector:
     detector = Detector(config, encoder, backend)
     if detector.keeps_encoder:
         encoder.freeze_feature_encoder()
-        encoder.model.requires_grad_(False)
+        encoder.model.requires_grad_(False).to(getattr(torch, config.encoder.frozen_dtype))
     elif config.encoder.freeze_feature_encoder:
         encoder.freeze_feature_encoder()
     mixture = config.adaptation.mixture

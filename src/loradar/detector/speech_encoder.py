@@ -56,6 +56,11 @@ class SpeechEncoder(nn.Module, ABC):
     width: int
     supports_padding: bool
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision the transformer computes in; its input is cast to it."""
+        return next(self.model.parameters()).dtype
+
     @abstractmethod
     def frames(self, samples: int) -> int:
         """Return how many frames so many samples give; 0 or less when there are too few."""
@@ -93,10 +98,10 @@ class SpeechEncoder(nn.Module, ABC):
         Returns
         -------
         features : Tensor
-            [B, T, D].
+            [B, T, D], in the waveforms' precision, whatever the transformer computes in.
         mask : Tensor or None
             [B, T], True on valid frames; None where all are valid.
         """
-        layers = self.layers(waveforms, lengths)
+        layers = [layer.to(waveforms.dtype) for layer in self.layers(waveforms, lengths)]
         features = layers[-1] if self.mix is None else self.mix(layers)
         return features, self.frame_mask(lengths, waveforms.shape[1])

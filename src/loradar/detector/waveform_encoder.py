@@ -52,6 +52,7 @@ class StackEncoder(SpeechEncoder):
     def layers(self, waveforms: Tensor, lengths: Tensor | None) -> list[Tensor]:
         """Return the input of the first layer and the output of each, or the last output alone."""
         inputs, mask = self.inputs(waveforms, lengths)
+        inputs = inputs.to(self.dtype)
         if self.mix is None:
             return [self.model(inputs, attention_mask=mask).last_hidden_state]
         found: list[Tensor] = []

@@ -100,7 +100,7 @@ class WhisperSpeechEncoder(SpeechEncoder):
                 f"a window of {waveforms.shape[1] / SAMPLE_RATE:.1f} s is too long for Whisper, "
                 f"which has positions for {seconds:g} s: cut it into shorter windows"
             )
-        hidden = F.gelu(model.conv1(self.mel(waveforms)))
+        hidden = F.gelu(model.conv1(self.mel(waveforms).to(self.dtype)))
         hidden = F.gelu(model.conv2(hidden)).transpose(1, 2) + positions[:frames]
         hidden = F.dropout(hidden, model.dropout, model.training)
         found = [hidden]

@@ -43,7 +43,9 @@ class MoeLoraLinear(nn.Module):
     Attributes
     ----------
     A : nn.Parameter
-        ``[E * r, d_in]``, expert e in rows ``e * r`` to ``(e + 1) * r``; Kaiming-uniform.
+        ``[E * r, d_in]``, expert e in rows ``e * r`` to ``(e + 1) * r``; Kaiming-uniform. Like
+        ``B`` and the router in float32 where the base has less: its steps in training are smaller
+        than such a type can add.
     B : nn.Parameter
         ``[d_out, E * r]``, expert e in the same columns; zero, so the start equals the base.
     router : Router or None
@@ -77,16 +79,12 @@ class MoeLoraLinear(nn.Module):
         self.config = config
         self.base = base.requires_grad_(False)
         rows = config.experts * config.rank
-        self.A = nn.Parameter(base.weight.new_empty(rows, base.in_features))
-        self.B = nn.Parameter(base.weight.new_empty(base.out_features, rows))
+        own = torch.promote_types(base.weight.dtype, torch.float32)
+        self.A = nn.Parameter(base.weight.new_empty(rows, base.in_features, dtype=own))
+        self.B = nn.Parameter(base.weight.new_empty(base.out_features, rows, dtype=own))
         self.router: Router | None = None
         if config.routed and shared is None:
-            self.router = Router(
-                base.in_features,
-                config,
-                device=base.weight.device,
-                dtype=torch.promote_types(base.weight.dtype, torch.float32),
-            )
+            self.router = Router(base.in_features, config, device=base.weight.device, dtype=own)
         self._shared = shared
         self._context: RoutingContext | None = None
         self._name = ""
