@@ -149,10 +149,12 @@ class VocoderTrainer:
     def _follow(self) -> None:
         # Early weights are poor: the mean forgets them quickly, then ever more slowly.
         decay = min(self.recipe.training.ema, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self.mean_model.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
-        for mean, value in zip(self.mean_model.buffers(), self.model.buffers(), strict=True):
-            mean.copy_(value)
+        for mean, weight in zip(
+            self.mean_model.parameters(), self.model.parameters(), strict=True
+        ):
+            mean.lerp_(weight, 1 - decay)
+        for kept, buffer in zip(self.mean_model.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.training.bf16)

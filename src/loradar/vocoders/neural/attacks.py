@@ -53,8 +53,8 @@ def copy_speech(
     x = centred(samples)
     if sample_rate != SAMPLE_RATE:
         x = soxr.resample(x, sample_rate, SAMPLE_RATE)
-    if len(x) == 0:
-        return like(x, samples)
+    if len(x) == 0:  # nothing, or less than one sample at 16 kHz
+        return np.zeros(len(samples), np.float32)
     levelled = (x * gain_to_level(x)).astype(np.float32)
     made = _in_pieces(partial(_one_piece, model, settings, rng), levelled)
     if sample_rate != SAMPLE_RATE:

@@ -119,7 +119,7 @@ class UpStep(nn.Module):
         y = self.raise_(F.leaky_relu(x, 0.1))
         y = y.view(batch, self.outward, self.rate, count).transpose(2, 3)
         y = self.snake(y.reshape(batch, self.outward, count * self.rate))
-        return sum(stack(y) for stack in self.stacks) / len(self.stacks)
+        return torch.stack([stack(y) for stack in self.stacks]).mean(0)
 
 
 class Residual(nn.Module):

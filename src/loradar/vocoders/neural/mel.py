@@ -53,7 +53,7 @@ class LogMel(nn.Module):
         spectrum = stft(waveform, self.n_fft, self.hop, self.get_buffer("taper"))
         # The floor keeps the root's gradient finite in digital silence.
         power = spectrum.real.square() + spectrum.imag.square()
-        return power.clamp_min(1e-9).sqrt()
+        return power.clamp_min(1e-14).sqrt()
 
 
 def stft(waveform: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor:
