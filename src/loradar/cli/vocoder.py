@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from loradar.cli.evidence import evidence
+
 app = typer.Typer(help="Train the neural vocoders that make copies.", no_args_is_help=True)
 
 
@@ -45,3 +47,6 @@ def train(
         result = train_vocoder(parsed, folder, progress=progress, resume=resume, start=start)
     if as_json:
         write_output(json.dumps({"folder": str(result.folder), **result.metrics}))
+
+
+app.command("evidence")(evidence)

@@ -1,0 +1,61 @@
+"""The evidence as Markdown: the table alone, and a page for the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loradar.evaluation.copies.about import COLUMNS, TITLE, VERDICTS, Run
+from loradar.evaluation.copies.gather import Findings
+from loradar.evaluation.copies.table import evidence_frame
+
+
+def markdown_table(findings: Sequence[Findings]) -> str:
+    """Write the findings as a Markdown table, one row an attack, ending in a line break."""
+    frame = evidence_frame(findings)
+    left = {"attack", "family", "verdict"}
+    lines = [
+        _row(list(frame.columns)),
+        _row(["---" if name in left else "--:" for name in frame.columns]),
+        *(_row([str(cell) for cell in row]) for row in frame.itertuples(index=False)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> str:
+    """Write the page of the docs.
+
+    Parameters
+    ----------
+    run : Run
+        How the findings were made.
+    findings : sequence of Findings
+        Of `gather.gather`.
+    shown : sequence of str
+        Attacks that have a picture ``evidence/ATTACK.png``.
+    """
+    parts = [
+        f"# {TITLE}",
+        "How close the copies of each attack are to real speech, and whether they give themselves "
+        "away. This page is written by",
+        f"```\n{run.command}\n```",
+        "which also makes a page with sounds to listen to.",
+        run.summary,
+        markdown_table(findings).rstrip("\n"),
+        "## What the columns mean",
+        "\n".join(f"- **{name}**: {text}" for name, text in COLUMNS.items()),
+        "Verdicts other than `ok`:",
+        "\n".join(f"- **{name}**: {text}." for name, text in VERDICTS.items()),
+    ]
+    if run.skipped:
+        parts += ["Left out:", "\n".join(f"- {line}" for line in run.skipped)]
+    if shown:
+        parts += [
+            "## Spectrograms",
+            "The same clip each time: the source on the left, its copy on the right.",
+            *(f"![source and copy by {name}](evidence/{name}.png)" for name in shown),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
