@@ -64,8 +64,8 @@ def test_a_damaged_clip_is_named_and_passed_over(loradar, corpus, tmp_path):
     [
         (["--attacks", "lpc_puls"], "no attack or family 'lpc_puls'"),
         (["--attacks", ","], "name at least one attack"),
-        (["--without", "speeker=s0"], "no such column"),
-        (["--without", "speaker=s0,s1,s2"], "no clip remains"),
+        (["--without", "speeker=s0"], "no column 'speeker'"),
+        (["--without", "speaker=s0,s1,s2"], "every clip has speaker"),
         (["--without", "s0"], "--without s0: write COLUMN=VALUE"),
         (["--where", "speaker=s7"], "never holds"),
         (["--corpus", "no_such"], "no corpus reader"),

@@ -115,22 +115,14 @@ def _rows(source: Path, corpus: str | None, where: list[str], without: list[str]
     """Read the rows that may be sources; rows named on purpose are not narrowed to dev."""
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
-    from loradar.corpora.manifest import Manifest
-    from loradar.errors import InputError
     from loradar.evaluation.copies.clips import candidates
 
     conditions, excluded = parse_where(where), parse_where(without, "--without")
     manifest = read_source(source, corpus)
     if conditions:
         manifest = manifest.where(conditions)
-    for column, values in excluded.items():
-        table = manifest.table
-        if column not in table.columns:
-            raise InputError(f"--without {column}: {source} has no such column")
-        kept = table[~table[column].astype(str).isin(values)]
-        if kept.empty:
-            raise InputError(f"--without {column}: no clip remains; leave out fewer")
-        manifest = Manifest(kept, source=manifest.source)
+    if excluded:
+        manifest = manifest.without(excluded)
     return candidates(manifest, prefer_dev=not conditions)
 
 
