@@ -81,3 +81,12 @@ def test_for_people_the_suite_is_a_table(loradar, tiny_model, benchmark):
     assert ended.code == 0, ended.err
     for text in ("corpus_prior", "trivial_features", "OOD pair-disjoint", "within-corpus AUC"):
         assert text in ended.out
+
+
+def test_the_suite_of_a_model_that_saw_no_labelled_clip(loradar, tiny_model, benchmark):
+    asked = ["--on", benchmark, "--suite", "mini", "--resamples", "0", "--json"]
+    ended = loradar("evaluate", tiny_model, *asked)
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    assert set(report) == {"tiny"}  # the baselines would have nothing to learn from
+    assert set(report["tiny"]["matched"]["ood"]) == set(GROUPS)

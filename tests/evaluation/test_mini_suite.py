@@ -16,7 +16,7 @@ from loradar.evaluation.suites.baselines import (
     trivial,
 )
 from loradar.evaluation.suites.mini import FOLDS, mini_report, ood_groups, parts
-from loradar.evaluation.table import mini_frame
+from loradar.evaluation.table import NONE, mini_frame, percent
 
 SELECTIONS = {
     f"{name}{suffix}"
@@ -65,6 +65,33 @@ def test_parts_are_those_of_the_design() -> None:
         parts(clips[clips["split"] != "dev"], "A")
     with pytest.raises(InputError, match="no column 'matched'"):
         parts(clips.drop(columns="matched"), "A")
+
+
+def test_a_fold_that_leaves_one_group_out() -> None:
+    clips = _clips()
+    part = parts(clips, "without_diffusion")
+    assert set(clips.loc[part["ood"], "group"]) == {"diffusion"}
+    trained = {*FOLDS["A"], *FOLDS["B"]} - {"diffusion"}
+    assert set(clips.loc[part["train"], "group"]) == {"human", *trained}
+    assert (
+        mini_report(clips, "without_diffusion", resamples=0)["matched"]["ood_average"]["groups"]
+        == 1
+    )
+
+
+def test_the_fold_that_trains_on_no_group() -> None:
+    clips = _clips()
+    part = parts(clips, "none")
+    assert not part["train"].any() and not part["dev"].any() and not part["id"].any()
+    assert part["ood"].sum() == 7 * 18
+    report = mini_report(clips, "none", resamples=0)
+    assert report["matched"]["id"] is None
+    assert set(report["matched"]["ood"]) == {*FOLDS["A"], *FOLDS["B"]}
+    # Nothing was trained on, so every pair is disjoint.
+    assert report["pair_disjoint"] == report["matched"]
+    (row,) = mini_frame({"system": report}).to_dict("records")
+    assert row["ID"] == NONE
+    assert row["OOD"] == percent(report["matched"]["ood_average"]["eer_tie_safe"], 1)
 
 
 def test_report_counts_the_clips_of_each_selection() -> None:

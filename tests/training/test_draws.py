@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loradar.errors import InputError
-from loradar.training.draws import BONAFIDE, SPOOF, DrawPlan
+from loradar.training.draws import BONAFIDE, SPOOF, DrawPlan, MixedPlan, plan_draws
+from loradar.training.recipe import DataConfig
 
 
 def _table(counts: dict[str, tuple[int, int]]) -> pd.DataFrame:
@@ -82,3 +83,46 @@ def test_what_cannot_be_balanced_is_refused():
         DrawPlan(_table({"a": (3, 0)}), balance="class")
     with pytest.raises(InputError, match="no training corpus holds both"):
         DrawPlan(_table({"a": (3, 0), "b": (0, 3)}), balance="corpus", single_class="drop")
+
+
+def _mixed(seed: int = 0) -> MixedPlan:
+    tables = [_table({"a": (4, 6)}), _table({"b": (20, 200)}), _table({"c": (3, 3)})]
+    config = DataConfig(
+        path="a.csv",
+        balance="corpus",
+        also=[{"path": "b.csv", "share": 0.3}, {"path": "c.csv", "share": 0.1}],
+    )
+    plan = plan_draws(tables, config, seed)
+    assert isinstance(plan, MixedPlan)
+    return plan
+
+
+def test_further_data_takes_its_share_whatever_its_size():
+    plan = _mixed()
+    assert plan.clips == 10 + 220 + 6
+    rows = _draws(plan, 6_000)
+    shares = [((rows >= low) & (rows < high)).mean() for low, high in ((0, 10), (10, 230))]
+    assert shares == pytest.approx([0.6, 0.3], abs=0.03)
+    assert set(rows) >= {*range(10), *range(230, 236)}  # no set is lost, no row beyond the last
+    assert rows.max() == 235
+    labels = plan.labels[rows]
+    assert (labels[0::2] != labels[1::2]).all()
+    # Each row has the label it has in its own table.
+    assert plan.labels[:10].tolist() == [1] * 4 + [0] * 6
+    assert plan.labels[230:].tolist() == [1] * 3 + [0] * 3
+
+
+@given(st.integers(0, 5_000), st.integers(0, 100))
+def test_a_mixed_draw_depends_on_seed_and_position_alone(position, seed):
+    one, two = _mixed(seed), _mixed(seed)
+    _ = [two.draw(i) for i in range(5)]
+    (row, rng), (again, rng_again) = one.draw(position), two.draw(position)
+    assert row == again
+    assert rng.integers(1 << 30) == rng_again.integers(1 << 30)
+
+
+def test_one_set_alone_is_drawn_as_ever():
+    table = _table({"a": (4, 6)})
+    plan = plan_draws([table], DataConfig(path="a.csv", balance="class"), 7)
+    assert isinstance(plan, DrawPlan)
+    assert (_draws(plan, 50) == _draws(DrawPlan(table, balance="class", seed=7), 50)).all()

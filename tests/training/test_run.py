@@ -1,8 +1,10 @@
 import copy
 import json
 import logging
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -50,6 +52,29 @@ def test_a_resumed_run_ends_in_the_same_weights_bit_for_bit(tiny_recipe, tmp_pat
     ]
     assert figures[0]["best_step"] == figures[1]["best_step"]
     assert figures[0]["dev_eer"] == figures[1]["dev_eer"]
+
+
+def test_further_data_trains_too_and_may_not_hold_dev_clips(tiny_recipe, tiny_corpus, tmp_path):
+    table = pd.read_csv(tiny_corpus)
+    train_rows = table[table["split"] == "train"].groupby("label").head(3)
+    # Named anew, since a training clip stands in one manifest alone.
+    more = train_rows.assign(path=[f"more_{i}.flac" for i in range(len(train_rows))])
+    for old, new in zip(train_rows["path"], more["path"], strict=True):
+        shutil.copy(tiny_corpus.parent / old, tmp_path / new)
+    more.to_csv(tmp_path / "more.csv", index=False)
+    values = copy.deepcopy(tiny_recipe)
+    values["data"]["also"] = [{"path": str(tmp_path / "more.csv"), "share": 0.5}]
+    plain = train(parse_recipe(tiny_recipe), tmp_path / "plain")
+    mixed = train(parse_recipe(values), tmp_path / "mixed")
+    one, two = (load_file(run.folder / "model.safetensors") for run in (plain, mixed))
+    assert any(not torch.equal(one[key], two[key]) for key in one)
+
+    dev = table[table["split"] == "dev"].assign(split="train")
+    dev["path"] = [str(tiny_corpus.parent / path) for path in dev["path"]]
+    dev.to_csv(tmp_path / "leak.csv", index=False)
+    values["data"]["also"][0]["path"] = str(tmp_path / "leak.csv")
+    with pytest.raises(InputError, match="both the training and the dev set"):
+        train(parse_recipe(values), tmp_path / "leak")
 
 
 def test_the_seed_decides_and_nothing_else(tiny_recipe, tmp_path):

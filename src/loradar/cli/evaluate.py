@@ -43,7 +43,10 @@ def evaluate(
     ),
     resamples: int = typer.Option(1000, "--resamples", min=0, help="Bootstrap draws; 0: none."),
     suite: str | None = typer.Option(
-        None, "--suite", help="`mini_fold_a` or `mini_fold_b`: the mini benchmark's own table."
+        None,
+        "--suite",
+        help="The mini benchmark's own table: `mini_fold_a`, `mini_fold_b`, `mini_without_GROUP`, "
+        "or `mini` for models that were trained on none of its clips.",
     ),
     windows: str = typer.Option(
         "all", "--windows", help="`all`: mean over windows; `first`: the first alone."

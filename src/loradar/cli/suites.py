@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from loradar.corpora.manifest import Manifest
 from loradar.errors import InputError
+from loradar.evaluation.suites.mini import FOLDS, mini_report, parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUITES = {"mini_fold_a": "A", "mini_fold_b": "B"}
+SUITES = {
+    "mini": "none",
+    "mini_fold_a": "A",
+    "mini_fold_b": "B",
+    **{f"mini_{fold}": fold for fold in FOLDS if fold.startswith("without_")},
+}
 
 
 def fold_of(suite: str) -> str:
@@ -22,14 +28,12 @@ def fold_of(suite: str) -> str:
         There is no such suite.
     """
     if suite not in SUITES:
-        raise InputError(f"--suite {suite}: there is {' and '.join(SUITES)}")
+        raise InputError(f"--suite {suite}: there is {', '.join(SUITES)}")
     return SUITES[suite]
 
 
 def clips_to_score(suite: str, manifest: Manifest) -> Manifest:
     """Return the clips that the suite judges: human and in-domain eval clips, all OOD clips."""
-    from loradar.evaluation.suites.mini import parts
-
     part = parts(manifest.table, fold_of(suite))
     return Manifest(manifest.table[part["human"] | part["id"] | part["ood"]])
 
@@ -59,7 +63,6 @@ def run_suite(
     """
     from loradar.audio.reading import load_audio
     from loradar.evaluation.suites.baselines import corpus_prior, trivial
-    from loradar.evaluation.suites.mini import mini_report
     from loradar.evaluation.table import mini_frame
 
     fold = fold_of(suite)
@@ -68,10 +71,11 @@ def run_suite(
         name: clips.merge(table[["path", "score"]], on="path", how="left")["score"].to_numpy(float)
         for name, table in scored.items()
     }
-    systems |= {
-        "corpus_prior": corpus_prior(clips, fold),
-        "trivial_features": trivial(clips, fold, load_audio),
-    }
+    if FOLDS[fold]:  # the baselines learn from the fold's own clips
+        systems |= {
+            "corpus_prior": corpus_prior(clips, fold),
+            "trivial_features": trivial(clips, fold, load_audio),
+        }
     report = {
         row: mini_report(clips.assign(score=scores), fold, resamples=resamples)
         for row, scores in systems.items()

@@ -118,7 +118,7 @@ def mini_frame(reports: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         average = matched["ood_average"]
         row = {
             "system": name,
-            "ID": percent(matched["id"]["eer_tie_safe"], 1),
+            "ID": percent(None if matched["id"] is None else matched["id"]["eer_tie_safe"], 1),
             "OOD": percent(average["eer_tie_safe"], 1),
             "95 %": interval(average["eer_ci"], 1),
         }

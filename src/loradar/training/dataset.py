@@ -13,7 +13,7 @@ from loradar.audio.augmentation import AugmentationConfig, build_augmentation
 from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop, tile_repeat
 from loradar.corpora.manifest import Manifest
-from loradar.training.draws import DrawPlan
+from loradar.training.draws import DrawPlan, MixedPlan
 
 Progress = Callable[[int, int, str], None]
 
@@ -60,7 +60,7 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
     ----------
     store : ClipStore
         The training clips.
-    plan : DrawPlan
+    plan : DrawPlan or MixedPlan
         Which clip stands at each position.
     augmentation : AugmentationConfig
         Applied to the crop.
@@ -73,7 +73,7 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
     def __init__(
         self,
         store: ClipStore,
-        plan: DrawPlan,
+        plan: DrawPlan | MixedPlan,
         augmentation: AugmentationConfig,
         *,
         window: int,

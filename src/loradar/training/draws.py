@@ -9,6 +9,8 @@ from loradar.detector.model import BONAFIDE, SPOOF
 from loradar.errors import InputError
 from loradar.training.recipe import DataConfig
 
+_CHOICE = 1  # stream of a mixed plan's choices, apart from the plans' own draws
+
 
 def class_indices(table: pd.DataFrame, what: str) -> np.ndarray:
     """Return the class of each clip, [N] int64: 1 bona fide, 0 spoof.
@@ -72,11 +74,6 @@ class DrawPlan:
             corpora = table["corpus"].to_numpy() if balance == "corpus" else None
             self._pools = self._make_pools(corpora, single_class)
 
-    @classmethod
-    def from_config(cls, table: pd.DataFrame, config: DataConfig, seed: int) -> DrawPlan:
-        """Build the plan that a recipe's ``data`` section asks for."""
-        return cls(table, balance=config.balance, single_class=config.single_class, seed=seed)
-
     def _make_pools(
         self, corpora: np.ndarray | None, single_class: str
     ) -> dict[int, list[tuple[float, np.ndarray]]]:
@@ -135,3 +132,61 @@ class DrawPlan:
             order = np.random.default_rng((self.seed, epoch, 0)).permutation(self.clips)
             self._order = (epoch, order)
         return self._order[1]
+
+
+class MixedPlan:
+    """Draws from several sets of clips, each taking a share of the stream.
+
+    Parameters
+    ----------
+    plans : list of DrawPlan
+        One a set; classes balanced, so that neighbours hold both classes here too.
+    shares : list of float
+        How often each set is drawn from; they add up to 1.
+    seed : int
+        The run's seed.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, [N]
+        Classes of all clips, set after set.
+    clips : int
+        Clips in all.
+    """
+
+    def __init__(self, plans: list[DrawPlan], shares: list[float], *, seed: int) -> None:
+        self.seed = seed
+        self.labels = np.concatenate([plan.labels for plan in plans])
+        self.clips = len(self.labels)
+        self._plans = plans
+        self._shares = np.array(shares)
+        self._first = np.cumsum([0, *(plan.clips for plan in plans)])
+
+    def draw(self, position: int) -> tuple[int, np.random.Generator]:
+        """Return the clip at ``position``, counted over all sets, and its generator."""
+        choice = np.random.default_rng((self.seed, position, 0, _CHOICE))
+        which = int(choice.choice(len(self._plans), p=self._shares))
+        row, rng = self._plans[which].draw(position)
+        return int(self._first[which]) + row, rng
+
+
+def plan_draws(tables: list[pd.DataFrame], config: DataConfig, seed: int) -> DrawPlan | MixedPlan:
+    """Plan what a recipe's ``data`` section asks for.
+
+    Parameters
+    ----------
+    tables : list of DataFrame
+        The training clips of ``data.path`` and of each of ``data.also``.
+    config : DataConfig
+        The section.
+    seed : int
+        The run's seed.
+    """
+    plans = [
+        DrawPlan(table, balance=config.balance, single_class=config.single_class, seed=seed)
+        for table in tables
+    ]
+    if len(plans) == 1:
+        return plans[0]
+    more = [source.share for source in config.also]
+    return MixedPlan(plans, [1.0 - sum(more), *more], seed=seed)

@@ -24,6 +24,46 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Conditions = dict[str, str | list[str]]
+
+
+class MoreData(_Section):
+    """Further training clips, mixed into the draws.
+
+    Attributes
+    ----------
+    corpus, path
+        As in `DataConfig`.
+    train : dict
+        As in `DataConfig`.
+    share : float
+        Share of the draws that come from here.
+    """
+
+    corpus: str = "manifest"
+    path: str
+    train: Conditions = {"split": "train"}
+    share: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_split(cls, values: Any) -> Any:
+        return _with_splits(values, "train")
+
+
+def _with_splits(values: Any, *names: str) -> Any:
+    """Naming another column must not let eval clips into training."""
+    if not isinstance(values, dict):
+        return values
+    given = {name: values[name] for name in names if isinstance(values.get(name), dict)}
+    return {**values, **{name: {"split": name, **rows} for name, rows in given.items()}}
+
+
+def conditions(rows: Conditions) -> Conditions:
+    """Return the conditions of a set for `Manifest.where`, without those that allow any."""
+    return {k: v for k, v in rows.items() if v not in ("*", ["*"])}
+
+
 class DataConfig(_Section):
     """Where the clips are, which ones train, and how a batch is drawn.
 
@@ -42,6 +82,9 @@ class DataConfig(_Section):
         ``corpus``: as ``class``, and evenly within each corpus that holds both classes, so
         that knowing the corpus does not help. Clips of a corpus that holds one class alone are
         drawn in proportion to their number, or not at all with ``single_class = drop``.
+    also : list of MoreData
+        Further clips to train on; each takes a share of the draws, ``path`` the rest. Balanced
+        like ``path``, each for itself.
     window : int
         Samples (16 kHz) a clip is cropped or tiled to; 64,600 = 4.0375 s.
     preload : bool
@@ -52,10 +95,11 @@ class DataConfig(_Section):
 
     corpus: str = "manifest"
     path: str
-    train: dict[str, str | list[str]] = {"split": "train"}
-    dev: dict[str, str | list[str]] = {"split": "dev"}
+    train: Conditions = {"split": "train"}
+    dev: Conditions = {"split": "dev"}
     balance: Literal["none", "class", "corpus"] = "class"
     single_class: Literal["keep", "drop"] = "keep"
+    also: tuple[MoreData, ...] = ()
     window: int = Field(64_600, ge=400)
     preload: bool = False
     workers: int = Field(0, ge=0, le=64)
@@ -63,20 +107,15 @@ class DataConfig(_Section):
     @model_validator(mode="before")
     @classmethod
     def _own_splits(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        # Naming another column must not let eval clips into training.
-        sets = {
-            name: {"split": name, **values[name]}
-            for name in ("train", "dev")
-            if isinstance(values.get(name), dict)
-        }
-        return {**values, **sets}
+        return _with_splits(values, "train", "dev")
 
-    def rows(self, which: Literal["train", "dev"]) -> dict[str, str | list[str]]:
-        """Return the conditions of a set for `Manifest.where`, without those that allow any."""
-        conditions = self.train if which == "train" else self.dev
-        return {k: v for k, v in conditions.items() if v not in ("*", ["*"])}
+    @model_validator(mode="after")
+    def _shares(self) -> DataConfig:
+        if self.also and self.balance == "none":
+            raise ValueError("also draws by shares: set balance to class or corpus")
+        if sum(more.share for more in self.also) >= 1:
+            raise ValueError("the shares of also leave nothing for path: they must add up below 1")
+        return self
 
 
 class TrainingConfig(_Section):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from transformers import set_seed
 from transformers.utils import logging as hf_logging
@@ -28,8 +29,8 @@ from loradar.files import write_json, write_text
 from loradar.training.callbacks import Diary
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
-from loradar.training.draws import DrawPlan, class_indices
-from loradar.training.recipe import Recipe
+from loradar.training.draws import DrawPlan, MixedPlan, class_indices, plan_draws
+from loradar.training.recipe import Recipe, conditions
 from loradar.training.trainer import DetectorTrainer, arguments
 
 Progress = Callable[[int, int, str], None]
@@ -95,11 +96,16 @@ def train(
     set_seed(recipe.seed)
 
     manifest = read_corpus(recipe.data.corpus, recipe.data.path)
-    training = manifest.where(recipe.data.rows("train"))
-    dev = manifest.where(recipe.data.rows("dev"))
+    dev = manifest.where(conditions(recipe.data.dev))
+    parts = [manifest.where(conditions(recipe.data.train))]
+    for more in recipe.data.also:
+        parts.append(read_corpus(more.corpus, more.path).where(conditions(more.train)))
+    training = Manifest(
+        pd.concat([part.table for part in parts], ignore_index=True), source="training clips"
+    )
     _require_apart(training, dev)
     _require_files(training, dev)
-    plan = DrawPlan.from_config(training.table, recipe.data, recipe.seed)
+    plan = plan_draws([part.table for part in parts], recipe.data, recipe.seed)
     steps = _steps(recipe, len(training.table))
     store = ClipStore(training, preload=recipe.data.preload, progress=progress)
     detector = build_detector(recipe.detector, seed=recipe.seed)
@@ -230,7 +236,7 @@ def _steps(recipe: Recipe, clips: int) -> int:
     )
 
 
-def _class_weights(recipe: Recipe, plan: DrawPlan) -> torch.Tensor | None:
+def _class_weights(recipe: Recipe, plan: DrawPlan | MixedPlan) -> torch.Tensor | None:
     weights = recipe.training.class_weights
     if weights == "none":
         return None

@@ -36,7 +36,7 @@ def corpus_prior(clips: pd.DataFrame, fold: str) -> FloatArray:
     clips : DataFrame
         All ``N`` clips of the mini benchmark.
     fold : str
-        A or B.
+        A key of `mini.FOLDS`, ``none`` excepted: the baselines are trained too.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def trivial(
     clips : DataFrame
         All ``N`` clips of the mini benchmark, with ``path``.
     fold : str
-        A or B.
+        A key of `mini.FOLDS`, ``none`` excepted: the baselines are trained too.
     read : callable
         Gives the samples ``[T]`` (16 kHz, mono) of a ``path``.
     ridge : float

@@ -1,6 +1,9 @@
-"""The mini benchmark: 49 neural synthesisers in two folds, a few hundred clips each way.
+"""The mini benchmark: 49 neural synthesisers in seven groups, a few hundred clips each way.
 
-A fold trains on some groups of synthesisers; the groups of the other fold are out of domain (OOD).
+A fold trains on some groups of synthesisers; the others are out of domain (OOD). Besides the two
+folds there are seven that leave one group out, and one that trains on none (for detectors that
+never saw a labelled clip, such as those trained on copies).
+
 Both in-domain (ID) and OOD clips are set against the human evaluation clips. The headline counts
 only clips whose source holds both classes at the same rate and format (``matched == yes``), since
 on all clips a long-term spectrum tells the classes apart without any skill.
@@ -23,6 +26,9 @@ FOLDS: dict[str, tuple[str, ...]] = {
     "A": ("autoregressive-tts", "parallel-tts", "gan-vocoder"),
     "B": ("wavenet-flow-vocoder", "diffusion", "istft-vocoder", "codec-lm"),
 }
+GROUPS = FOLDS["A"] + FOLDS["B"]
+FOLDS |= {"none": ()}
+FOLDS |= {f"without_{out}": tuple(group for group in GROUPS if group != out) for out in GROUPS}
 HUMAN = "human"
 ONE_SPEAKER = "LJ"
 HEADLINE = "matched"
@@ -30,7 +36,7 @@ COLUMNS = ("label", "group", "corpus", "speaker", "pair_id", "matched", "split")
 
 
 def ood_groups(fold: str) -> tuple[str, ...]:
-    """Return the groups that the other fold trains on.
+    """Return the groups that a fold does not train on.
 
     Raises
     ------
@@ -38,7 +44,7 @@ def ood_groups(fold: str) -> tuple[str, ...]:
         When there is no such fold.
     """
     check_fold(fold)
-    return tuple(group for other, groups in FOLDS.items() if other != fold for group in groups)
+    return tuple(group for group in GROUPS if group not in FOLDS[fold])
 
 
 def parts(clips: pd.DataFrame, fold: str) -> dict[str, BoolArray]:
@@ -49,14 +55,15 @@ def parts(clips: pd.DataFrame, fold: str) -> dict[str, BoolArray]:
     clips : DataFrame
         All ``N`` clips of the benchmark with `COLUMNS`.
     fold : str
-        A or B.
+        A key of `FOLDS`.
 
     Returns
     -------
     dict of str to array of bool
         Shape ``[N]`` each: ``train`` and ``dev`` (the fold's groups and human clips of that
-        split), ``human`` (human evaluation clips), ``id`` (the fold's groups, evaluation split),
-        ``ood`` (every clip of the other fold's groups, whatever its split).
+        split; nothing for the fold ``none``), ``human`` (human evaluation clips), ``id`` (the
+        fold's groups, evaluation split), ``ood`` (every clip of all other groups, whatever its
+        split).
 
     Raises
     ------
@@ -73,15 +80,16 @@ def parts(clips: pd.DataFrame, fold: str) -> dict[str, BoolArray]:
     split = clips["split"].to_numpy(object)
     human = group == HUMAN
     trained = np.isin(group, FOLDS[fold])
+    trains = bool(FOLDS[fold])
     found: dict[str, BoolArray] = {
-        "train": (human | trained) & (split == "train"),
-        "dev": (human | trained) & (split == "dev"),
+        "train": trains & (human | trained) & (split == "train"),
+        "dev": trains & (human | trained) & (split == "dev"),
         "human": human & (split == "eval"),
         "id": trained & (split == "eval"),
         "ood": np.isin(group, ood_groups(fold)),
     }
     for name, rows in found.items():
-        if not rows.any():
+        if not rows.any() and (trains or name in ("human", "ood")):
             raise InputError(
                 f"the table holds no clip of fold {fold}'s part '{name}'; give all clips of the "
                 "benchmark, those that were not scored with an empty score"
@@ -110,7 +118,7 @@ def mini_report(
         **All** clips of the benchmark with `COLUMNS` and ``score`` (higher is more bona fide;
         empty where a clip was not scored, which is allowed outside ID, OOD and human evaluation).
     fold : str
-        A or B: the fold the system was trained on.
+        The fold the system was trained on.
     clusters : str
         Column to resample by for the intervals.
     resamples, seed
@@ -119,7 +127,8 @@ def mini_report(
     Returns
     -------
     dict
-        ``{"fold", "headline": "matched", SELECTION: {"id": BLOCK, "ood": {group: BLOCK},
+        ``{"fold", "headline": "matched", SELECTION: {"id": BLOCK (None without trained groups),
+        "ood": {group: BLOCK},
         "ood_average": {"eer", "eer_tie_safe", "eer_ci", "auc", "within_corpus_auc", "groups"}}}``.
         A BLOCK is that of `evaluate.evaluate` with ``auc`` and ``within_corpus_auc``
         (`metrics.within_group_auc` over ``corpus``; None where no corpus holds both classes).
@@ -144,12 +153,13 @@ def mini_report(
             f"{int(unscored.sum())} of {int(needed.sum())} evaluation clips of fold {fold} have no "
             f"score (first: row {int(np.flatnonzero(unscored)[0]) + 1}); score all of them"
         )
+    trained = FOLDS[fold]
     report: dict[str, Any] = {"fold": fold, "headline": HEADLINE}
     options = {"clusters": clusters, "resamples": resamples, "seed": seed}
     for name, chosen in _selections(clips, part).items():
         human = part["human"] & chosen
         report[name] = {
-            "id": _in_domain(clips[human | part["id"] & chosen], options),
+            "id": _in_domain(clips[human | part["id"] & chosen], options) if trained else None,
             **_out_of_domain(clips[human | part["ood"] & chosen], ood_groups(fold), options),
         }
     return report
