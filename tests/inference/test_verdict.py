@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration
+from loradar.evaluation.verdicts import Thresholds
 from loradar.inference.quality import reasons_against
 from loradar.inference.verdict import decide
 
@@ -87,3 +90,21 @@ def test_quality_reasons():
     burst = np.zeros(160_000, np.float32)
     burst[80_000:88_000] = speech[:8_000]
     assert reasons_against(burst) == []
+
+
+def test_fitted_thresholds_rule_and_move_with_the_prior():
+    calibration = replace(CALIBRATION, thresholds=Thresholds(2.0, -1.0, 0.9))
+
+    def name(llr, prior=0.5):
+        return decide("a", _clip((llr + 1) / 2), calibration=calibration, prior=prior).verdict
+
+    assert [name(x) for x in (2.5, 1.5, -0.5, -1.5)] == [
+        "BONAFIDE",
+        "UNCERTAIN",
+        "UNCERTAIN",
+        "SPOOF",
+    ]
+    # Spoof is 9 times as likely beforehand: the evidence of 2.5 is worth 2.5 - 2.2.
+    assert name(2.5, prior=0.9) == "UNCERTAIN"
+    assert name(-0.5, prior=0.9) == "SPOOF"
+    assert name(1.5, prior=0.1) == "BONAFIDE"

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from loradar import __version__
-from loradar.cli import corpus, demo, detect, evaluate, score, train, vocoder
+from loradar.cli import calibrate, corpus, demo, detect, evaluate, score, train, vocoder
 from loradar.cli.console import complain
 from loradar.errors import LoradarError
 
@@ -42,6 +42,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vocoder.app, name="vocoder")
 app.command("demo")(demo.demo)

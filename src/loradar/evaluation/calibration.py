@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from loradar.errors import CheckpointError, ConfigError, InputError
 from loradar.evaluation.det import FloatArray, checked_scores
+from loradar.evaluation.verdicts import Thresholds
 
 # Penalty on the slope (for scores of unit variance): keeps it finite on separable development
 # sets, where it would run away; on overlapping ones it lowers it by one or two per cent at most.
@@ -38,6 +39,8 @@ class Calibration:
         Prior of the spoof class the fit was weighted for.
     bonafide, spoof : int
         Trials it was fitted on.
+    thresholds : Thresholds, optional
+        Where verdicts begin; without it, where the evidence reaches 2 to 1.
     """
 
     slope: float
@@ -45,14 +48,19 @@ class Calibration:
     p_spoof: float
     bonafide: int
     spoof: int
+    thresholds: Thresholds | None = None
 
     def llr(self, scores: ArrayLike) -> FloatArray:
         """Return natural-log likelihood ratios of the same shape as ``scores``."""
         return self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
 
-    def to_dict(self) -> dict[str, float | int]:
-        """Return plain numbers for JSON."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values = asdict(self)
+        del values["thresholds"]
+        if self.thresholds is not None:
+            values["thresholds"] = self.thresholds.to_dict()
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Calibration:
@@ -66,7 +74,9 @@ class Calibration:
         """
         if not isinstance(values, dict):
             raise CheckpointError("calibration: not a mapping of slope, intercept, ...")
-        expected = {field.name for field in fields(cls)}
+        values = dict(values)
+        thresholds = values.pop("thresholds", None)
+        expected = {field.name for field in fields(cls)} - {"thresholds"}
         if set(values) != expected:
             wrong = sorted(set(values) ^ expected)
             raise CheckpointError(f"calibration: missing or unknown keys: {', '.join(wrong)}")
@@ -85,7 +95,10 @@ class Calibration:
             raise CheckpointError(f"calibration: slope and intercept must stay below {LARGEST:g}")
         if values["slope"] < 0:
             raise CheckpointError(f"calibration: the slope is negative ({values['slope']})")
-        return cls(**values)
+        return cls(
+            **values,
+            thresholds=None if thresholds is None else Thresholds.from_dict(thresholds),
+        )
 
 
 def fit(scores: ArrayLike, is_bonafide: ArrayLike, p_spoof: float = 0.5) -> Calibration:

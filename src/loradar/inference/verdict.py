@@ -8,11 +8,13 @@ from typing import Any, Literal
 import numpy as np
 
 from loradar.detector.scorer import ClipScores
-from loradar.evaluation.calibration import Calibration, posterior
+from loradar.evaluation.calibration import Calibration, posterior, prior_log_odds
+from loradar.evaluation.verdicts import Thresholds
 
 VerdictName = Literal["BONAFIDE", "SPOOF", "UNCERTAIN", "NOT_APPLICABLE", "ERROR"]
 
-UNCERTAIN_BAND = (1 / 3, 2 / 3)
+#: Without fitted thresholds a verdict needs evidence of 2 to 1.
+TWO_TO_ONE = Thresholds(bonafide=float(np.log(2.0)), spoof=-float(np.log(2.0)), right=2 / 3)
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,9 @@ def decide(
     Returns
     -------
     Verdict
-        ERROR when a score is not finite; UNCERTAIN between p_spoof 1/3 and 2/3 (at the
-        prior 0.5: where the evidence is weaker than 2 to 1).
+        ERROR when a score is not finite; UNCERTAIN between the calibration's thresholds, which
+        hold at equal priors: another prior adds its log-odds to the LLR first. Without
+        thresholds, between p_spoof 1/3 and 2/3 (`TWO_TO_ONE`).
     """
     if not np.isfinite(clip.score):
         reason = "the model gave no finite score"
@@ -140,11 +143,11 @@ def decide(
     name: VerdictName
     if against:
         name = "NOT_APPLICABLE"
-    elif UNCERTAIN_BAND[0] < p_spoof < UNCERTAIN_BAND[1]:
-        name = "UNCERTAIN"
-        against.append("weak_evidence")
     else:
-        name = "SPOOF" if p_spoof >= UNCERTAIN_BAND[1] else "BONAFIDE"
+        fitted = None if calibration is None else calibration.thresholds
+        name = _beyond(llr + prior_log_odds(prior), fitted or TWO_TO_ONE)
+        if name == "UNCERTAIN":
+            against.append("weak_evidence")
     if calibration is None:
         against.append("uncalibrated")
     segments: tuple[Segment, ...] = ()
@@ -166,3 +169,9 @@ def decide(
         model=model,
         seconds=clip.seconds,
     )
+
+
+def _beyond(evidence: float, thresholds: Thresholds) -> VerdictName:
+    if evidence >= thresholds.bonafide:
+        return "BONAFIDE"
+    return "SPOOF" if evidence <= thresholds.spoof else "UNCERTAIN"

@@ -1,0 +1,35 @@
+import json
+import shutil
+
+import pandas as pd
+
+
+def test_calibrate_writes_thresholds_that_detect_uses(loradar, tiny_model, tiny_corpus, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    before = (model / "calibration.json").read_text()
+    asked = [model, "--on", tiny_corpus, "--where", "split=*", "--json"]
+    dry = loradar("calibrate", *asked, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert (model / "calibration.json").read_text() == before
+    ended = loradar("calibrate", *asked, "--right", "0.6")
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    written = json.loads((model / "calibration.json").read_text())
+    assert written == report["calibration"]
+    assert written["thresholds"]["right"] == 0.6
+    assert set(report["verdicts"]) == {"bonafide", "spoof", "uncertain"}
+    # A model that may never say either is UNCERTAIN about everything.
+    written["thresholds"] = {"bonafide": None, "spoof": None, "right": 0.9}
+    (model / "calibration.json").write_text(json.dumps(written))
+    clip = tiny_corpus.parent / pd.read_csv(tiny_corpus)["path"][0]
+    verdict = json.loads(loradar("detect", "--model", model, "--json", clip).out)
+    assert verdict["verdict"] == "UNCERTAIN"
+    assert verdict["reasons"] == ["weak_evidence"]
+
+
+def test_too_few_clips_are_a_plain_error(loradar, tiny_model, tiny_corpus):
+    ended = loradar("calibrate", tiny_model, "--on", tiny_corpus, "--where", "label=spoof")
+    assert ended.code == 2
+    assert "lacks a class" in ended.err
+    assert len(ended.err.strip().splitlines()) <= 2
