@@ -238,7 +238,9 @@ def test_folder_holds_all_that_the_page_shows(made, tmp_path):
     assert rate == RATE
     assert np.allclose(samples, run.clips[0].samples, atol=1e-4)
     assert json.loads((out / "evidence.json").read_text())["run"]["speakers"] == ["s0", "s1", "s2"]
-    assert len(pd.read_csv(out / "copies.csv")) == 3 * 6
+    rows = pd.read_csv(out / "copies.csv")
+    assert len(rows) == 3 * 6
+    assert rows["trivial_score"].notna().all()
     assert "fewer than 5 speakers" in (out / "evidence.md").read_text()
 
     # Earlier pictures go when the folder is written again.

@@ -23,8 +23,8 @@ COLUMNS = {
     "RTF": "seconds of work for a second of copy, the first call left out; below 1 is faster than "
     "real time.",
     "trivial EER %": "how well a logistic regression on the long-term average spectrum (80 to "
-    "7,000 Hz) tells copies from sources, speakers it was not trained on. About 50 is as it "
-    "should be; near 0 the attack gives itself away.",
+    "7,000 Hz) tells copies from sources, speakers it was not trained on. About 50 or above is as "
+    "it should be; near 0 the attack gives itself away.",
 }
 
 VERDICTS = {

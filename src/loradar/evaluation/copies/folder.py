@@ -115,9 +115,9 @@ def write_docs(
     shown = [found.attack.name for found in findings if (found.attack.name, 0) in copies]
     for name in shown:
         figure = spectrogram_pair(
-            run.clips[0].samples, copies[name, 0], SAMPLE_RATE, title=name, width=7.0
+            run.clips[0].samples, copies[name, 0], SAMPLE_RATE, title=name, width=6.0
         )
-        save_png(pictures / f"{name}.png", figure, dpi=75)
+        save_png(pictures / f"{name}.png", figure, dpi=90)
     write_text(docs / "evidence.md", docs_page(run, findings, shown))
 
 
@@ -144,17 +144,20 @@ def _write_flac(path: Path, samples: Samples) -> None:
 
 def _write_copies(path: Path, findings: Sequence[Findings]) -> None:
     """One row a copy: which settings did what."""
-    rows = [
-        {
-            "attack": found.attack.name,
-            "clip": copy.clip,
-            "speaker": copy.speaker,
-            "settings": json.dumps(copy.settings, sort_keys=True),
-            **copy.measures,
-            "failure": copy.failure,
-        }
-        for found in findings
-        for copy in found.copies
-    ]
+    rows = []
+    for found in findings:
+        scores = iter(found.trivial.scores if found.trivial is not None else ())
+        rows += [
+            {
+                "attack": found.attack.name,
+                "clip": copy.clip,
+                "speaker": copy.speaker,
+                "settings": json.dumps(copy.settings, sort_keys=True),
+                **copy.measures,
+                "trivial_score": None if copy.failure else next(scores, None),
+                "failure": copy.failure,
+            }
+            for copy in found.copies
+        ]
     with atomic_path(path) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")

@@ -16,10 +16,21 @@ FOLDS = 10
 
 @dataclass(frozen=True)
 class Trivial:
-    """Equal error rate of the trivial features, and its 95 % interval, as fractions."""
+    """What the trivial features know.
+
+    Attributes
+    ----------
+    eer : float
+        Equal error rate, a fraction.
+    interval : tuple of float
+        Its 95 % interval.
+    scores : tuple of float
+        Of each copy, higher is more bona fide: the lowest are those told most easily.
+    """
 
     eer: float
     interval: tuple[float, float]
+    scores: tuple[float, ...] = ()
 
 
 def trivial_eer(
@@ -27,7 +38,8 @@ def trivial_eer(
 ) -> Trivial | None:
     """Tell copies from sources by a logistic regression, cross-validated by speaker.
 
-    About 0.5 is as it should be: the features know nothing. Near 0 the attack gives itself away,
+    About 0.5 is as it should be: the features know nothing (above it they are misled, for instance
+    by copies that take on the voice of a training speaker). Near 0 the attack gives itself away,
     and a detector trained on its copies learns that and nothing else.
 
     Parameters
@@ -61,4 +73,5 @@ def trivial_eer(
     return Trivial(
         eer_tie_safe(scores[real], scores[~real]),
         eer_interval(scores, real, np.tile(np.asarray(clips, object), 2)),
+        tuple(scores[~real].tolist()),
     )
