@@ -1,29 +1,30 @@
-"""A neural codec: strided convolutions, residual vector quantisation, transposed convolutions.
+"""A neural codec: framing convolution, residual vector quantisation, transposed convolutions.
 
 After SoundStream (Zeghidour et al. 2021), EnCodec (Défossez et al. 2022) and the Descript Audio
-Codec (Kumar et al. 2023), with most of the work at the slow frame rate, where a CPU is quick.
+Codec (Kumar et al. 2023), with the work at slow frame rates, where a CPU is quick.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from loradar.vocoders.neural.base import NeuralVocoder, TrainingOutput, VocoderConfig
 from loradar.vocoders.neural.blocks import ConvNeXt
+from loradar.vocoders.neural.level import LEVEL
 from loradar.vocoders.neural.quantiser import ResidualQuantiser
 
-#: Strides from samples to frames: 16,000 -> 2,000 -> 500 -> 125 a second.
-STRIDES = (8, 4, 4)
-#: Loudness inside the model, and the quietest clip that is brought up to it in full.
-LEVEL, QUIETEST = 0.1, 0.003
+#: Steps of the decoder from frames to samples: 125 -> 500 -> 16,000 a second.
+STRIDES = (4, 32)
 _KERNEL = 7
+_DILATIONS = (1, 3, 9)
 
 
 class CodecConfig(VocoderConfig):
@@ -43,15 +44,23 @@ class CodecConfig(VocoderConfig):
     """
 
     family: Literal["codec"] = "codec"
-    width: int = Field(192, ge=8, multiple_of=4)
+    width: int = Field(192, ge=8, multiple_of=2)
     hidden: int = Field(384, ge=8)
     blocks: int = Field(4, ge=1)
     codebooks: int = Field(8, ge=1)
     codebook_size: int = Field(256, ge=2)
-    code_width: int = Field(32, ge=1)
+    code_width: int = Field(64, ge=1)
     least_codebooks: int = Field(2, ge=1)
     commitment: float = Field(1.0, ge=0)
     waveform: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _enough_codebooks(self) -> CodecConfig:
+        if self.least_codebooks > self.codebooks:
+            raise ValueError(
+                f"least_codebooks {self.least_codebooks} exceeds codebooks {self.codebooks}"
+            )
+        return self
 
 
 class CodecVocoder(NeuralVocoder):
@@ -60,40 +69,22 @@ class CodecVocoder(NeuralVocoder):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.hop = int(np.prod(STRIDES))
-        width = config.width
-        first, second = width // 4, width // 2
-        down = STRIDES
-        self.encoder = nn.Sequential(
-            nn.Conv1d(1, first, 4 * down[0], down[0], padding=3 * down[0] // 2),
-            Residual(first, 1),
-            nn.ELU(),
-            nn.Conv1d(first, second, 2 * down[1], down[1], padding=down[1] // 2),
-            Residual(second, 1),
-            nn.ELU(),
-            nn.Conv1d(second, width, 2 * down[2], down[2], padding=down[2] // 2),
-        )
+        self.hop = math.prod(STRIDES)
+        width, half = config.width, config.width // 2
+        # Linear from samples to frames and, last, from channels to samples: waveforms are learnt
+        # several times sooner than through strides with activations between.
+        self.frame = nn.Conv1d(1, width, 4 * self.hop, self.hop, padding=3 * self.hop // 2)
         self.analysis = self._stack()
-        self.to_code = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.code_width))
+        self.to_code = nn.Linear(width, config.code_width)
         self.quantiser = ResidualQuantiser(
             config.codebooks, config.codebook_size, config.code_width
         )
         self.from_code = nn.Linear(config.code_width, width)
         self.synthesis = self._stack()
-        up = tuple(reversed(STRIDES))
-        self.decoder = nn.Sequential(
-            nn.ConvTranspose1d(width, second, 2 * up[0], up[0], padding=up[0] // 2),
-            Residual(second, 1),
-            Residual(second, 3),
-            nn.ELU(),
-            nn.ConvTranspose1d(second, first, 2 * up[1], up[1], padding=up[1] // 2),
-            Residual(first, 1),
-            Residual(first, 3),
-            Residual(first, 9),
-            nn.ELU(),
-            nn.ConvTranspose1d(first, 16, 2 * up[2], up[2], padding=up[2] // 2),
-            nn.ELU(),
-            nn.Conv1d(16, 1, _KERNEL, padding=_KERNEL // 2),
+        self.upsample = nn.Sequential(
+            _upsampling(width, half, STRIDES[0], overlap=2),
+            *(Residual(half, dilation) for dilation in _DILATIONS),
+            _upsampling(half, 1, STRIDES[1], overlap=4),
         )
 
     def _stack(self) -> nn.Sequential:
@@ -104,13 +95,13 @@ class CodecVocoder(NeuralVocoder):
 
     def encode(self, waveform: Tensor) -> Tensor:
         """Map [B, T], T a multiple of ``hop``, to frames [B, T // hop, code_width]."""
-        frames: Tensor = self.encoder(waveform[:, None]).transpose(1, 2)
+        frames: Tensor = self.frame(waveform[:, None] / LEVEL).transpose(1, 2)
         return self.to_code(self.analysis(frames))  # type: ignore[no-any-return]
 
     def decode(self, frames: Tensor) -> Tensor:
         """Map frames [B, N, code_width] to a waveform [B, N * hop]."""
         hidden: Tensor = self.synthesis(self.from_code(frames)).transpose(1, 2)
-        return self.decoder(hidden)[:, 0]  # type: ignore[no-any-return]
+        return self.upsample(hidden)[:, 0] * LEVEL  # type: ignore[no-any-return]
 
     def training_output(self, waveform: Tensor) -> TrainingOutput:
         """Code ``waveform`` [B, T]; every row with its own random number of codebooks.
@@ -119,17 +110,18 @@ class CodecVocoder(NeuralVocoder):
         one model serves all bit rates and is best at the highest.
         """
         c = self.config
-        level = _level(waveform)
-        source = waveform / level
         used = torch.randint(c.least_codebooks, c.codebooks + 1, (len(waveform),))
         used[::2] = c.codebooks
-        quantised, commitment = self.quantiser(self.encode(source), used.to(waveform.device))
+        frames = self.encode(waveform)
+        # Small distances decide which code is nearest: they keep full precision.
+        with torch.autocast(waveform.device.type, enabled=False):
+            quantised, commitment = self.quantiser(frames.float(), used.to(waveform.device))
         copy = self.decode(quantised)
         losses = {
             "commitment": c.commitment * commitment,
-            "waveform": c.waveform * F.l1_loss(copy, source) / LEVEL,
+            "waveform": c.waveform * F.l1_loss(copy.float(), waveform) / LEVEL,
         }
-        return TrainingOutput(copy * level, losses)
+        return TrainingOutput(copy, losses)
 
     @torch.inference_mode()
     def resynthesise(
@@ -142,17 +134,16 @@ class CodecVocoder(NeuralVocoder):
         count = int(settings.get("codebooks", self.config.codebooks))
         if not 1 <= count <= self.config.codebooks:
             raise ValueError(f"codebooks {count} is not in 1..{self.config.codebooks}")
-        level = _level(waveform)
         length = waveform.shape[-1]
-        source = F.pad(waveform / level, (0, -length % self.hop))
-        codes = self.quantiser.encode(self.encode(source), count)
-        return self.decode(self.quantiser.decode(codes))[:, :length] * level
+        frames = self.encode(F.pad(waveform, (0, -length % self.hop)))
+        codes = self.quantiser.encode(frames, count)
+        return self.decode(self.quantiser.decode(codes))[:, :length]
 
 
-def _level(waveform: Tensor) -> Tensor:
-    """Return the gain [B, 1] that ``LEVEL`` lacks to each clip's loudness (EnCodec's section 3.1)."""
-    loudness = waveform.square().mean(-1, keepdim=True).sqrt()
-    return loudness.clamp_min(QUIETEST) / LEVEL
+def _upsampling(before: int, after: int, stride: int, overlap: int) -> nn.ConvTranspose1d:
+    """Return a transposed convolution whose kernels cover ``overlap`` strides."""
+    padding = (overlap - 1) * stride // 2
+    return nn.ConvTranspose1d(before, after, overlap * stride, stride, padding=padding)
 
 
 class Residual(nn.Module):

@@ -7,14 +7,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from loradar.vocoders.neural.base import NeuralVocoder
+from loradar.vocoders.neural.codec import CodecConfig, CodecVocoder
+from loradar.vocoders.neural.flow import FlowConfig, FlowVocoder
 from loradar.vocoders.neural.gan import GanConfig, GanVocoder
 from loradar.vocoders.neural.istft import IstftConfig, IstftVocoder
 
-AnyVocoderConfig = Annotated[IstftConfig | GanConfig, Field(discriminator="family")]
+AnyVocoderConfig = Annotated[
+    IstftConfig | GanConfig | FlowConfig | CodecConfig, Field(discriminator="family")
+]
 
 _MODELS: dict[type, Any] = {
     IstftConfig: IstftVocoder,
     GanConfig: GanVocoder,
+    FlowConfig: FlowVocoder,
+    CodecConfig: CodecVocoder,
 }
 
 
