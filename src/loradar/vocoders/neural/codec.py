@@ -66,6 +66,8 @@ class CodecConfig(VocoderConfig):
 class CodecVocoder(NeuralVocoder):
     """Waveform -> frames -> codes -> frames -> waveform."""
 
+    config: CodecConfig
+
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config

@@ -73,6 +73,8 @@ class FlowVocoder(MelVocoder):
     velocity is (estimate - x_t) / (1 - t).
     """
 
+    config: FlowConfig
+
     def __init__(self, config: FlowConfig) -> None:
         super().__init__(LogMel(config.bands, config.n_fft, config.hop, config.n_fft))
         self.config = config
@@ -172,7 +174,8 @@ class FlowVocoder(MelVocoder):
         gain, magnitude, phase = self.head(x).float().split(self.bins, dim=-1)
         magnitude = magnitude.exp().clamp_max(_LOUDEST)
         own = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-        return gain * state + own
+        estimate: Tensor = gain * state + own
+        return estimate
 
     def _envelope(self, log_mel: Tensor) -> Tensor:
         """Return the standard deviation [B, N, bins] of a bin's real part that log-mel tells."""
