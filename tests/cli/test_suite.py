@@ -90,3 +90,22 @@ def test_the_suite_of_a_model_that_saw_no_labelled_clip(loradar, tiny_model, ben
     report = json.loads(ended.out)
     assert set(report) == {"tiny"}  # the baselines would have nothing to learn from
     assert set(report["tiny"]["matched"]["ood"]) == set(GROUPS)
+
+
+def test_conditions_stand_beside_the_clean_clips(loradar, tiny_model, tiny_corpus, tmp_path):
+    asked = ["--on", tiny_corpus, "--resamples", "0"]
+    plain = json.loads(loradar("evaluate", tiny_model, *asked, "--json").out)
+    ended = loradar(
+        "evaluate", tiny_model, *asked, "--conditions", "telephone,noise_10_db", "--json"
+    )
+    assert ended.code == 0, ended.err
+    blocks = json.loads(ended.out)["by_condition"]
+    assert list(blocks) == ["clean", "telephone", "noise_10_db"]
+    assert blocks["clean"]["eer"] == plain["pooled"]["eer"]
+    assert blocks["clean"]["over_clean"] in (1.0, None)
+    table = loradar("evaluate", tiny_model, *asked, "--conditions", "gain")
+    assert "gain" in table.out and "over clean" in table.out
+    for wrong in (["--conditions", "rain"], ["--conditions", "gain", "--by", "attack"]):
+        refused = loradar("evaluate", tiny_model, *asked, *wrong)
+        assert refused.code == 2
+        assert "condition" in refused.err

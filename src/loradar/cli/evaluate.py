@@ -48,6 +48,12 @@ def evaluate(
         help="The mini benchmark's own table: `mini_fold_a`, `mini_fold_b`, `mini_without_GROUP`, "
         "or `mini` for models that were trained on none of its clips.",
     ),
+    conditions: str | None = typer.Option(
+        None,
+        "--conditions",
+        metavar="LIST|all",
+        help="Score a model's clips under these conditions too: codecs, noise, telephone, ...",
+    ),
     windows: str = typer.Option(
         "all", "--windows", help="`all`: mean over windows; `first`: the first alone."
     ),
@@ -68,6 +74,7 @@ def evaluate(
     """
     import json
 
+    from loradar.cli.conditions import run_conditions
     from loradar.cli.console import OUTPUT, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
@@ -75,7 +82,9 @@ def evaluate(
         bonafide_and_spoof,
         check_target,
         check_windows,
+        filtered,
         trials_of,
+        with_default_split,
     )
     from loradar.errors import InputError
 
@@ -89,12 +98,12 @@ def evaluate(
             raise InputError(f"{target}: no such model folder or score file")
         if on is None and (target.is_dir() or suite):
             raise InputError("say which clips: --on MANIFEST")
-    conditions = parse_where(where)
+    rows = parse_where(where)
     if suite is not None and on is not None:
-        if conditions or by or ood or clusters or plot:
+        if rows or by or ood or clusters or plot or conditions:
             raise InputError(
                 "--suite sets its own rows and breakdowns: leave out --where, --by, "
-                "--ood, --clusters and --plot"
+                "--ood, --clusters, --plot and --conditions"
             )
         clips = read_source(on, corpus)
         _suite(suite, targets, on, clips, windows, batch_size, resamples, save_scores, as_json)
@@ -103,7 +112,17 @@ def evaluate(
         raise InputError("give one model or score file; several only with --suite")
     (target,) = targets
     manifest = None if on is None else read_source(on, corpus)
-    table = trials_of(target, on, manifest, conditions, windows=windows, batch_size=batch_size)
+    if conditions is not None:
+        if manifest is None or not target.is_dir():
+            raise InputError("--conditions change the clips: give a model, and --on MANIFEST")
+        if by or ood or plot or save_scores:
+            raise InputError("--conditions goes without --by, --ood, --plot and --save-scores")
+        chosen = filtered(manifest, with_default_split(manifest, rows))
+        names = [name.strip() for name in conditions.split(",")]
+        options = {"clusters": clusters, "resamples": resamples}
+        run_conditions(names, target, chosen, windows, batch_size, options, as_json=as_json)
+        return
+    table = trials_of(target, on, manifest, rows, windows=windows, batch_size=batch_size)
     _save(save_scores, table)
 
     from loradar.evaluation.evaluate import evaluate as compute

@@ -63,16 +63,28 @@ def trials_of(
 
 
 def model_trials(
-    folder: Path, manifest: Manifest, *, windows: str, batch_size: int
+    folder: Path,
+    manifest: Manifest,
+    *,
+    windows: str,
+    batch_size: int,
+    condition: str = "clean",
 ) -> pd.DataFrame:
     """Score a manifest's clips by a model; clips that cannot be read are counted aloud."""
+    from loradar.audio.reading import SAMPLE_RATE
+    from loradar.evaluation.conditions import under
     from loradar.inference.model import load_model
     from loradar.scoring.scores import score_manifest
 
     model = load_model(folder)
     with reporting() as progress:
         table = score_manifest(
-            model, manifest, batch_size=batch_size, windows=windows, progress=progress
+            model,
+            manifest,
+            batch_size=batch_size,
+            windows=windows,
+            change=lambda samples, path: under(condition, samples, SAMPLE_RATE, path),
+            progress=progress,
         )
     if model.calibration is None:
         # The llr column repeats the score then; actDCF and Cllr must say that they read scores.

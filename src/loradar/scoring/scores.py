@@ -16,6 +16,7 @@ from loradar.inference.quality import reasons_against
 from loradar.inference.verdict import Verdict, decide
 
 Progress = Callable[[int, int, str], None]
+Change = Callable[[np.ndarray, str], np.ndarray]
 
 
 def score_manifest(
@@ -25,6 +26,7 @@ def score_manifest(
     batch_size: int = 16,
     windows: str = "all",
     prior: float = 0.5,
+    change: Change | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score every clip of a manifest.
@@ -41,6 +43,8 @@ def score_manifest(
         See `loradar.detector.scorer.cut`.
     prior : float
         Prior probability of spoof.
+    change : callable, optional
+        (samples [T], path) -> samples [T]: what is done to each clip before it is scored.
     progress : callable, optional
         Called with (done, total, what).
 
@@ -62,6 +66,8 @@ def score_manifest(
             except InputError as error:
                 verdicts[row] = Verdict(str(path), "ERROR", reasons=(str(error),))
                 continue
+            if change is not None:
+                samples = change(samples, str(path))
             readable.append((row, reasons_against(samples)))
             yield samples
 
