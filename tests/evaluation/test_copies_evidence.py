@@ -215,7 +215,7 @@ def test_tables(made):
     assert evidence_frame(found, intervals=False)["LSD dB"][2] == "0.00"
     lines = markdown_table(found).splitlines()
     assert len(lines) == 5
-    assert lines[4].startswith("| a\\|b<i> | test | 0.00 (0.00–0.00)")
+    assert lines[4].startswith("| a\\|b<i> | 0.00<br>(0.00–0.00) |")
     values = json.loads(json.dumps(evidence_json(found), allow_nan=False))
     assert values["buzz"]["measures"]["log_mel_db"]["clips"] == 6
     assert values["resampling"]["kind"] == "reference"
@@ -263,7 +263,7 @@ def test_docs_get_pictures_and_no_sound(made, tmp_path):
     names = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*"))
     assert names == ["evidence.md", "evidence/buzz.png", "evidence/resampling.png"]
     text = (tmp_path / "evidence.md").read_text()
-    assert text.startswith("# Evidence for each attack\n")
+    assert "\n# Evidence for each attack\n" in text
     assert "```\nloradar vocoder evidence x\n```" in text
     assert str(tmp_path) not in text
     assert all((tmp_path / "evidence" / f"{n}.png").stat().st_size < 80_000 for n in ["buzz"])

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from loradar.evaluation.copies.about import COLUMNS, TITLE, VERDICTS, Run
 from loradar.evaluation.copies.gather import Findings
 from loradar.evaluation.copies.table import evidence_frame
 
+_INTERVAL = re.compile(r" (\([^()]*–[^()]*\))$")
+
 
 def markdown_table(findings: Sequence[Findings]) -> str:
-    """Write the findings as a Markdown table, one row an attack, ending in a line break."""
-    frame = evidence_frame(findings)
-    left = {"attack", "family", "verdict"}
+    """Write the findings as a Markdown table, one row an attack, ending in a line break.
+
+    Intervals stand below their means and families are left out: pages are narrow.
+    """
+    frame = evidence_frame(findings).drop(columns="family")
+    left = {"attack", "verdict"}
     lines = [
         _row(list(frame.columns)),
         _row(["---" if name in left else "--:" for name in frame.columns]),
-        *(_row([str(cell) for cell in row]) for row in frame.itertuples(index=False)),
+        *(
+            _row([_INTERVAL.sub(r"<br>\1", str(cell)) for cell in row])
+            for row in frame.itertuples(index=False)
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -34,6 +43,7 @@ def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> s
         Attacks that have a picture ``evidence/ATTACK.png``.
     """
     parts = [
+        "---\nhide:\n  - toc\n---",
         f"# {TITLE}",
         "How close the copies of each attack are to real speech, and whether they give themselves "
         "away. This page is written by",
