@@ -82,9 +82,10 @@ def copies(
         rate = round(result.made / elapsed, 3)
         write_output(json.dumps({**summary, "clips_per_s": rate}))
     lost = f"; {len(result.skipped)} skipped: {out / 'skipped.csv'}" if result.skipped else ""
+    speed = f"{result.made} clips in {elapsed:.0f} s, {result.made / elapsed:.2f} clips/s"
     note(
         f"wrote {summary['manifest']}: {summary['clips']} clips, {summary['copies']} copies "
-        f"({result.made} clips in {elapsed:.0f} s, {result.made / elapsed:.2f} clips/s){lost}"
+        f"({speed if result.made else 'all there already'}){lost}"
     )
     if result.skipped:
         raise typer.Exit(1)

@@ -85,9 +85,9 @@ def fault(samples: Samples) -> str:
     loudest = float(levels.max())
     if loudest < _SILENCE_DBFS:
         return f"silent (never above {_SILENCE_DBFS:g} dBFS)"
-    if np.percentile(levels, 95) - np.percentile(levels, 5) < _STEADY_DB:
-        return "no speech (its level never changes: a tone or steady noise)"
     active = np.sum(levels > max(loudest - _QUIETEST_DB, _SILENCE_DBFS)) * _FRAME / SAMPLE_RATE
     if active < _MIN_ACTIVE_S:
         return f"no speech (only {active:.2f} s are not silent)"
+    if np.percentile(levels, 95) - np.percentile(levels, 5) < _STEADY_DB:
+        return "no speech (its level never changes: a tone or steady noise)"
     return ""

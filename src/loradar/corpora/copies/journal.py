@@ -6,7 +6,9 @@ was killed goes on from it; a last line cut short is dropped.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -53,8 +55,12 @@ class Journal:
             raise InputError(f"{folder}: holds other files; give a new folder for the copies")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b")
-            self._read(folder, dict(arguments))
+            end = self._read(path, arguments) if path.is_file() else 0
+            # Without a buffer: what does not fit on the disk must fail here, and only once.
+            self._file = path.open("ab", buffering=0)
+            self._file.truncate(end)
+            if not end:
+                self._append(arguments)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -64,30 +70,31 @@ class Journal:
     def __exit__(self, *exception: object) -> None:
         self._file.close()
 
-    def _read(self, folder: Path, arguments: dict[str, Any]) -> None:
-        self._file.seek(0)
+    def _read(self, path: Path, arguments: Mapping[str, Any]) -> int:
+        """Take in the whole lines that are there; return how many bytes they are."""
         end = 0
-        for number, line in enumerate(self._file):
-            if not line.endswith(b"\n"):
-                break  # cut short by a kill or a full disk
-            try:
-                entry = json.loads(line)
-                if number:
-                    stamp = entry.pop("stamp")
-                    outcome = Outcome(**entry)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(
-                    f"{folder / NAME}: line {number + 1} is damaged; delete the folder and repeat"
-                ) from None
-            if number == 0:
-                _compare(folder, entry, arguments)
-            else:
-                self.outcomes[outcome.name] = outcome
-                self._stamps[outcome.name] = tuple(stamp) if stamp else None
-            end += len(line)
-        self._file.truncate(end)
-        if not end:
-            self._append(arguments)
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    break  # cut short by a kill or a full disk
+                try:
+                    entry = json.loads(line)
+                    if number == 0:
+                        _compare(path.parent, entry, arguments)
+                    else:
+                        self._take(entry)
+                except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
+                    raise InputError(
+                        f"{path}: line {number + 1} is damaged; delete the folder and repeat"
+                    ) from None
+                end += len(line)
+        return end
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        stamp = entry.pop("stamp")
+        outcome = Outcome(**entry)
+        self.outcomes[outcome.name] = outcome
+        self._stamps[outcome.name] = tuple(stamp) if stamp else None
 
     def is_done(self, job: Job) -> bool:
         """Whether all of a clip was made, its source is unchanged and its files are there."""
@@ -114,8 +121,9 @@ class Journal:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        self._file.flush()
+        line = json.dumps(entry).encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def stamp_of(path: str) -> Stamp | None:
@@ -127,7 +135,7 @@ def stamp_of(path: str) -> Stamp | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _compare(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def _compare(folder: Path, old: dict[str, Any], new: Mapping[str, Any]) -> None:
     for key in new:
         if old.get(key) != new[key]:
             told = f"with {key} {_short(old.get(key))}, not {_short(new[key])}"

@@ -117,9 +117,9 @@ def make_copies(
         raise ConfigError(f"format {audio_format!r}; there are {', '.join(_FORMATS)}")
     out = Path(out)
     table = bona_fide(manifest, out)
+    linked, absent = choose_channels(channels)
     chosen, lines = choose(attacks, have=offers(table))
-    linked, more = choose_channels(channels)
-    for line in (*lines, *more):
+    for line in (*lines, *absent):
         _LOG.info("skipped: %s", line)
     if not chosen:
         raise ConfigError(f"no attack of {','.join(attacks)} can run: {'; '.join(lines)}")
@@ -157,18 +157,22 @@ def _make(
     if kept:
         _LOG.info("%d of %d clips are there already", kept, len(jobs))
     told = 0
+    done = kept
     work = functools.partial(render, options=options)
-    for done, (job, outcome) in enumerate(
-        spread(work, due, workers, crashed=_crashed), start=kept + 1
-    ):
-        journal.add(job, outcome)
-        remarks = [f"{job.path}: {_named(attack, why)}" for attack, why in outcome.skipped.items()]
-        for remark in (*remarks, outcome.note):
-            if remark and told <= _TOLD:
-                _LOG.warning("%s", remark if told < _TOLD else "more such lines are not shown")
+    try:
+        for job, outcome in spread(work, due, workers, crashed=_crashed):
+            journal.add(job, outcome)
+            done += 1
+            for remark in _remarks(job, outcome):
+                if told <= _TOLD:
+                    _LOG.warning("%s", remark if told < _TOLD else "more such lines are not shown")
                 told += 1
-        if progress is not None:
-            progress(done, len(jobs), "copying")
+            if progress is not None:
+                progress(done, len(jobs), "copying")
+    except InputError as error:
+        raise InputError(
+            f"{error}; {done} of {len(jobs)} clips are done, the same command goes on from there"
+        ) from None
     return len(due)
 
 
@@ -219,8 +223,10 @@ def _crashed(job: Job) -> Outcome:
     return Outcome(job.name, {}, {}, {"": "it brings the process that works on it down"})
 
 
-def _named(attack: str, reason: str) -> str:
-    return f"{attack}: {reason}" if attack else f"skipped: {reason}"
+def _remarks(job: Job, outcome: Outcome) -> list[str]:
+    """One line for each thing that a person should hear about a clip."""
+    lost = [f"{job.path}: {attack or 'skipped'}: {why}" for attack, why in outcome.skipped.items()]
+    return [*lost, outcome.note] if outcome.note else lost
 
 
 def _processes(workers: int | None, jobs: Sequence[Job], attacks: Sequence[Attack]) -> int:

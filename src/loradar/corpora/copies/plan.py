@@ -19,6 +19,7 @@ from loradar.vocoders.attacks import Attack
 _LOG = logging.getLogger(__name__)
 NAME, VOICE = "_name", "_voice"
 _OTHERS = 3  # candidates for the other voice, should the first not be readable
+_TRIES = 30
 
 
 @dataclass(frozen=True)
@@ -205,10 +206,13 @@ def _other_voices(
         for row in rows:
             rng = generator(seed, "other", names[row])
             drawn: list[int] = []
-            while len(drawn) < _OTHERS:
+            tries = 0
+            # At least one; more where they are easily found.
+            while not drawn or (len(drawn) < _OTHERS and tries < _TRIES):
                 other = rows[int(rng.integers(len(rows)))]
-                if voices[other] != voices[row]:
+                if voices[other] != voices[row] and other not in drawn:
                     drawn.append(other)
+                tries += 1
             found[row] = tuple(paths[other] for other in drawn)
     return found
 

@@ -128,11 +128,11 @@ def _copy(
     attack: Attack, samples: Samples, job: Job, seeds: tuple[object, ...]
 ) -> tuple[Samples, Mapping[str, Any]]:
     """Return a copy with the source's RMS, and its settings."""
-    settings = attack.draw(generator(*seeds, "settings"))
+    settings = told = attack.draw(generator(*seeds, "settings"))
     other = None
     if "other" in attack.needs:
         other, path = _other_voice(job)
-        settings = {**settings, "other": Path(path).stem}
+        told = {**settings, "other": Path(path).stem}
     source = Source(samples, SAMPLE_RATE, job.transcript, other)
     copy = np.asarray(attack.render(source, settings, generator(*seeds, "render")), np.float32)
     if attack.aligned and len(copy) != len(samples):
@@ -144,7 +144,7 @@ def _copy(
     level = rms(copy)
     if level < 1e-6:
         raise InputError("its result is silent")
-    return copy * np.float32(rms(samples) / level), settings
+    return copy * np.float32(rms(samples) / level), told
 
 
 def _other_voice(job: Job) -> tuple[Samples, str]:
