@@ -19,7 +19,7 @@ _COLUMNS = (
     ("mel_cepstral_db", "MCD dB", 2, 1.0),
     ("f0_correlation", "F0 corr.", 2, 1.0),
     ("voicing_agreement", "voicing %", 1, 100.0),
-    (RTF, "RTF", 3, 1.0),
+    (RTF, "RTF", 2, 1.0),
 )
 
 
