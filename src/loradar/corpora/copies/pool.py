@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -46,8 +47,9 @@ def spread(
         No process can work at all.
     """
     if workers <= 1:
-        for job in jobs:
-            yield job, work(job)
+        with _one_torch_thread():
+            for job in jobs:
+                yield job, work(job)
         return
     remaining = iter(jobs)
     with _one_thread():
@@ -106,6 +108,20 @@ def _one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Hold torch, where it is loaded, to one thread in this process: as in the others."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(threads)
 
 
 def _start() -> None:
