@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from loradar.vocoders.neural.base import NeuralVocoder, TrainingOutput, VocoderConfig
 from loradar.vocoders.neural.blocks import ConvNeXt
 from loradar.vocoders.neural.level import LEVEL
+from loradar.vocoders.neural.mel import LogMel
 from loradar.vocoders.neural.quantiser import ResidualQuantiser
 
 #: Steps of the decoder from frames to samples: 125 -> 500 -> 16,000 a second.
 STRIDES = (4, 32)
 _KERNEL = 7
 _DILATIONS = (1, 3, 9)
+_BANDS = 80
 
 
 class CodecConfig(VocoderConfig):
@@ -52,7 +54,7 @@ class CodecConfig(VocoderConfig):
     code_width: int = Field(64, ge=1)
     least_codebooks: int = Field(2, ge=1)
     commitment: float = Field(1.0, ge=0)
-    waveform: float = Field(1.0, ge=0)
+    waveform: float = Field(4.0, ge=0)
 
     @model_validator(mode="after")
     def _enough_codebooks(self) -> CodecConfig:
@@ -76,6 +78,9 @@ class CodecVocoder(NeuralVocoder):
         # Linear from samples to frames and, last, from channels to samples: waveforms are learnt
         # several times sooner than through strides with activations between.
         self.frame = nn.Conv1d(1, width, 4 * self.hop, self.hop, padding=3 * self.hop // 2)
+        # Levels, which are slow to learn from samples, are told.
+        self.levels = LogMel(_BANDS, 4 * self.hop, self.hop, 4 * self.hop)
+        self.embed_levels = nn.Linear(_BANDS, width)
         self.analysis = self._stack()
         self.to_code = nn.Linear(width, config.code_width)
         self.quantiser = ResidualQuantiser(
@@ -98,6 +103,8 @@ class CodecVocoder(NeuralVocoder):
     def encode(self, waveform: Tensor) -> Tensor:
         """Map [B, T], T a multiple of ``hop``, to frames [B, T // hop, code_width]."""
         frames: Tensor = self.frame(waveform[:, None] / LEVEL).transpose(1, 2)
+        levels = self.levels(waveform)[..., : frames.shape[1]].transpose(1, 2)
+        frames = frames + self.embed_levels(levels)
         return self.to_code(self.analysis(frames))  # type: ignore[no-any-return]
 
     def decode(self, frames: Tensor) -> Tensor:
