@@ -18,7 +18,7 @@ from loradar.vocoders.ranges import Span
 
 EXACT = 0.5  # share of copies whose spectrogram stays as it is
 STEPS: dict[str, Span] = {
-    "smooth_time": Span(0.4, 1.6),  # standard deviation of a Gaussian, frames
+    "smooth_time": Span(0.4, 1.2),  # standard deviation of a Gaussian, frames
     "smooth_frequency": Span(0.003, 0.01),  # the same, as a share of the bands: harmonics survive
     "quantise": Span(0.1, 1.0),  # step in nepers: 0.9 to 8.7 dB
     "rank": Span(6, 32),  # singular vectors kept

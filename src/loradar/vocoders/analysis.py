@@ -215,11 +215,12 @@ def centred(samples: NDArray[Any]) -> Real:
 
 def at_level(result: NDArray[Any], original: NDArray[Any]) -> Samples:
     """Bring a copy [T] to the RMS and offset of its source [T2], as float32."""
+    if len(result) == 0 or len(original) == 0:
+        return np.zeros(len(result), np.float32)
     x = centred(result)
     level, target = float(np.std(x)), float(np.std(centred(original)))
     scaled = x * (target / level if level > 0 else 0.0)
-    offset = np.mean(original, dtype=np.float64) if len(original) else 0.0
-    return (scaled + offset).astype(np.float32)
+    return (scaled + np.mean(original, dtype=np.float64)).astype(np.float32)
 
 
 def like(result: NDArray[Any], original: NDArray[Any]) -> Samples:

@@ -25,11 +25,9 @@ def _neural(name: str) -> Attack:
     """Stand in for an attack of `loradar.vocoders.neural`, which loads torch, until it is used."""
 
     def entry() -> Attack:
-        from loradar.vocoders.neural.attacks import (  # type: ignore[import-untyped,unused-ignore]
-            NEURAL,
-        )
+        from loradar.vocoders.neural.attacks import NEURAL
 
-        return NEURAL[name]  # type: ignore[no-any-return,unused-ignore]
+        return NEURAL[name]
 
     def draw(rng: np.random.Generator) -> dict[str, Any]:
         return entry().draw(rng)
@@ -38,10 +36,7 @@ def _neural(name: str) -> Attack:
         return entry().render(source, settings, rng)
 
     def missing() -> str | None:
-        try:
-            return entry().missing()
-        except ImportError:
-            return "not in this version yet"
+        return entry().missing()
 
     return Attack(name, name, "neural", draw, render, missing)
 

@@ -14,7 +14,7 @@ from loradar.vocoders.attack import Attack, Source
 from loradar.vocoders.conversion import voice_exemplars, voice_statistics
 from loradar.vocoders.griffin_lim import mel_griffin_lim
 from loradar.vocoders.lpc import lpc_pulse, lpc_quantised
-from loradar.vocoders.phase import phase_randomised, phase_vocoder
+from loradar.vocoders.phase import phase_randomised, phase_recovery, phase_vocoder
 from loradar.vocoders.ranges import OneOf, Ranges, Sometimes, Span
 from loradar.vocoders.sinusoidal import sinusoidal
 from loradar.vocoders.world import world, world_missing
@@ -63,16 +63,66 @@ CLASSICAL: list[Attack] = [
         period=OneOf((5.0, 10.0)),
         dimensions=Sometimes(None, Span(10, 60, ratio=True)),
         aperiodicity=OneOf(("measured", "coarse", "none", "limit")),
-        envelope_smooth=Sometimes(0.0, Span(0.5, 3.0)),
-        pitch_smooth=Sometimes(0.0, Span(1.0, 8.0)),
+        envelope_smooth=Sometimes(0.0, Span(3.0, 12.0)),
+        pitch_smooth=Sometimes(0.0, Span(10.0, 60.0)),
         expression=Sometimes(1.0, Span(0.0, 0.9)),
     ),
-    _attack(world_like, "world", voiced_hz=Span(1000.0, 7000.0, ratio=True)),
-    _attack(lpc_pulse, "lpc", order=Span(8, 24)),
-    _attack(lpc_quantised, "lpc", order=Span(8, 24), bits=Span(1, 4)),
-    _attack(sinusoidal, "sinusoidal", top_hz=Span(4000.0, 7600.0)),
-    _attack(phase_randomised, "phase", spread_turns=Span(0.15, 0.5)),
-    _attack(phase_vocoder, "phase", stretch=Span(0.6, 1.8)),
+    _attack(
+        world_like,
+        "world",
+        voiced_hz=Span(2000.0, 7000.0, ratio=True),
+        window=OneOf((0.016, 0.032)),
+        coefficients=Sometimes(None, Span(20, 80, ratio=True)),
+        envelope_smooth=Sometimes(0.0, Span(0.4, 1.2)),
+        pitch_smooth=Sometimes(0.0, Span(1.0, 5.0)),
+        expression=Sometimes(1.0, Span(0.0, 0.9)),
+    ),
+    _attack(
+        lpc_pulse,
+        "lpc",
+        order=Span(10, 30),
+        frame=Span(0.005, 0.0225),
+        bits=Sometimes(None, Span(4, 7)),
+        voiced_hz=Sometimes(None, Span(2000.0, 6000.0, ratio=True)),
+        dispersion=Span(0.0, 0.004),
+        pitch_smooth=Sometimes(0.0, Span(1.0, 4.0)),
+        expression=Sometimes(1.0, Span(0.3, 0.9)),
+    ),
+    _attack(lpc_quantised, "lpc", order=Span(8, 30), bits=Span(1, 4), frame=Span(0.005, 0.02)),
+    _attack(
+        sinusoidal,
+        "sinusoidal",
+        window=OneOf((0.016, 0.032)),
+        voiced_hz=Span(2500.0, 8000.0, ratio=True),
+        spacing=Span(40.0, 90.0),
+        coefficients=Sometimes(None, Span(20, 80, ratio=True)),
+        phases=OneOf(("random", "zero", "minimum")),
+        pitch_smooth=Sometimes(0.0, Span(1.0, 5.0)),
+        expression=Sometimes(1.0, Span(0.3, 0.9)),
+    ),
+    _attack(
+        phase_randomised,
+        "phase",
+        spread_turns=Span(0.15, 0.5),
+        window=OneOf((0.008, 0.016, 0.032, 0.064)),
+        overlap=OneOf((2, 4, 8)),
+    ),
+    _attack(
+        phase_recovery,
+        "phase",
+        window=OneOf((0.016, 0.025, 0.032, 0.05, 0.064)),
+        overlap=OneOf((2, 3, 4)),
+        iterations=Span(1, 30, ratio=True),
+        momentum=OneOf((0.0, 0.9)),
+        start=OneOf(("random", "zero", "advance")),
+    ),
+    _attack(
+        phase_vocoder,
+        "phase",
+        stretch=Span(0.5, 2.0, ratio=True),
+        window=OneOf((0.016, 0.032, 0.064)),
+        lock=OneOf((False, True)),
+    ),
     _conversion(
         voice_statistics,
         warp=Sometimes(None, Span(0.86, 1.16)),

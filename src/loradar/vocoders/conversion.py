@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from scipy.special import logsumexp
 
 from loradar.vocoders.analysis import Real, Samples, cepstral_envelope, like
 from loradar.vocoders.world import Parameters, analyse, coarsen, synthesise
 
 _PERIOD = 10.0  # milliseconds
-_OTHER_SECONDS = 12.0  # of the other speaker, enough for statistics
+_OTHER_SECONDS = 8.0  # of the other speaker, enough for statistics
 _LOUD = 6.9  # nepers of power below the loudest frame: 30 dB
 _GAIN = 3.5  # nepers of power, the most that an average envelope may change: 15 dB
 _WARPS = np.linspace(0.82, 1.22, 21)
@@ -110,13 +111,15 @@ def voice_exemplars(
     neighbours = min(neighbours, len(target.f0))
     _, chosen = tree.query(_context(_cepstra(speech), context), k=neighbours)
     rows = np.asarray(chosen).reshape(len(speech.f0), neighbours)
-    level = target.log_power - target.log_power.mean(axis=1, keepdims=True)
-    picked = level[rows].mean(axis=1)
+    picked = target.log_power[rows].mean(axis=1)
     if smooth > 0:
         picked = ndimage.gaussian_filter1d(picked, smooth, axis=0, mode="nearest")
-    loudness = speech.log_power.mean(axis=1, keepdims=True)
+    # The energy stays the source's, so that the copy runs in time with it.
+    loudness = logsumexp(speech.log_power, axis=1) - logsumexp(picked, axis=1)
     made = replace(
-        speech, f0=_map_pitch(speech.f0, target.f0, expression), log_power=picked + loudness
+        speech,
+        f0=_map_pitch(speech.f0, target.f0, expression),
+        log_power=picked + loudness[:, None],
     )
     return like(synthesise(made, sample_rate), samples)
 

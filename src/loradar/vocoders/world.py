@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -21,9 +21,9 @@ _DITHER = 1e-6  # digital silence gives WORLD a log of zero
 
 def world_missing() -> str | None:
     """Say in one line what to install when pyworld is not there, else return None."""
-    if importlib.util.find_spec("pyworld") is None:
+    if find_spec("pyworld") is None:
         return "needs pyworld: pip install 'loradar[copies]'"
-    if importlib.util.find_spec("pkg_resources") is None:
+    if find_spec("pkg_resources") is None:
         return "pyworld needs pkg_resources: pip install 'setuptools<81'"
     return None
 
@@ -158,7 +158,7 @@ def world(
     dimensions, aperiodicity
         See `coarsen`.
     envelope_smooth, pitch_smooth : float
-        Standard deviations of Gaussians over log envelope and log pitch, in frames.
+        Standard deviations of Gaussians over log envelope and log pitch, in milliseconds.
     expression : float
         Of the melody; see `reshape_pitch`.
 
@@ -171,6 +171,7 @@ def world(
     )
     log_power = parameters.log_power
     if envelope_smooth > 0:
-        log_power = ndimage.gaussian_filter1d(log_power, envelope_smooth, axis=0, mode="nearest")
-    f0 = reshape_pitch(parameters.f0, smooth=pitch_smooth, expression=expression)
+        frames = envelope_smooth / period
+        log_power = ndimage.gaussian_filter1d(log_power, frames, axis=0, mode="nearest")
+    f0 = reshape_pitch(parameters.f0, smooth=pitch_smooth / period, expression=expression)
     return like(synthesise(replace(parameters, f0=f0, log_power=log_power), sample_rate), samples)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, signal
+from scipy import fft, signal
 
 from loradar.vocoders.analysis import (
     Complex,
@@ -19,10 +19,11 @@ from loradar.vocoders.analysis import (
     overlap_add,
     power_of_two,
     pulse_train,
+    reshape_pitch,
     spread,
-    stft,
     track_pitch,
 )
+from loradar.vocoders.envelope import minimum_phase, pitch_envelope, twice_as_fine
 
 
 def world_like(
@@ -31,6 +32,11 @@ def world_like(
     rng: np.random.Generator,
     *,
     voiced_hz: float = 4000.0,
+    window: float = 0.032,
+    coefficients: int | None = None,
+    envelope_smooth: float = 0.0,
+    pitch_smooth: float = 0.0,
+    expression: float = 1.0,
 ) -> Samples:
     """Rebuild speech from a smooth envelope, the pitch, and a fixed voicing limit.
 
@@ -48,17 +54,34 @@ def world_like(
         Draws the noise.
     voiced_hz : float
         Voiced frames are pulses below and noise above.
+    window : float
+        Seconds, to the nearest power of two samples; four frames to a window.
+    coefficients : int, optional
+        Cepstral coefficients of the envelope that are kept; all when not given.
+    envelope_smooth, pitch_smooth : float
+        Standard deviations of Gaussians over log envelope and log pitch, in frames.
+    expression : float
+        Of the melody; see `reshape_pitch`.
 
     Returns
     -------
     ndarray of float32, [T]
     """
     x = centred(samples)
-    size = power_of_two(0.032, sample_rate)
+    size = power_of_two(window, sample_rate)
     hop = size // 4
     f0 = track_pitch(x, sample_rate, hop)
-    pitch = fill_pitch(f0)
-    transfer = _minimum_phase(_twice_as_fine(_envelope(x, pitch, size, hop, sample_rate)))
+    envelope = pitch_envelope(
+        x,
+        fill_pitch(f0),
+        size,
+        hop,
+        sample_rate,
+        coefficients=coefficients,
+        smooth=envelope_smooth,
+    )
+    transfer = minimum_phase(twice_as_fine(envelope))
+    pitch = fill_pitch(reshape_pitch(f0, smooth=pitch_smooth, expression=expression))
     pulses = pulse_train(spread(pitch, hop, len(x)), sample_rate)
     noise = rng.standard_normal(len(x))
     # A slope over an octave around the limit, in power: pulses and noise always add up to one.
@@ -68,36 +91,6 @@ def world_like(
     voiced = _filtered(pulses, transfer * np.sqrt(periodic), size, hop)
     breath = _filtered(noise, transfer * np.sqrt(1.0 - periodic), size, hop)
     return like(voiced + breath, samples)
-
-
-def _envelope(x: Real, pitch: Real, size: int, hop: int, sample_rate: int) -> Real:
-    """Log magnitudes [N, bins] without harmonics, smoothed over 2/3 of each frame's pitch."""
-    power = np.abs(stft(x, size, hop)) ** 2
-    width = np.maximum(pitch * 2 / 3 / (sample_rate / size), 1.0)
-    smooth = np.empty_like(power)
-    # Frames of like pitch are smoothed together.
-    steps = np.round(width).astype(int)
-    for step in np.unique(steps):
-        rows = steps == step
-        smooth[rows] = ndimage.uniform_filter1d(power[rows], int(step) | 1, axis=1)
-    return 0.5 * np.log(smooth + 1e-12)
-
-
-def _minimum_phase(log_magnitude: Real) -> Complex:
-    """Minimum-phase transfer functions [N, bins] of log magnitudes, by the folded cepstrum."""
-    cepstrum = fft.irfft(log_magnitude)
-    half = cepstrum.shape[1] // 2
-    cepstrum[:, 1:half] *= 2.0
-    cepstrum[:, half + 1 :] = 0.0
-    transfer: Complex = np.exp(fft.rfft(cepstrum))
-    return transfer
-
-
-def _twice_as_fine(log_magnitude: Real) -> Real:
-    """Interpolate [N, bins] to [N, 2 bins - 1]: responses may then last two frames."""
-    fine = np.repeat(log_magnitude, 2, axis=1)[:, :-1]
-    fine[:, 1::2] = 0.5 * (log_magnitude[:, :-1] + log_magnitude[:, 1:])
-    return fine
 
 
 def _filtered(x: Real, transfer: Complex, size: int, hop: int) -> Real:
