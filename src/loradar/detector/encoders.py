@@ -7,6 +7,8 @@ from typing import Any
 from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.filterbank_encoder import FilterbankEncoder
 from loradar.detector.pretrained import load_model, make_model
+from loradar.detector.spectral_encoder import SpectralEncoder
+from loradar.detector.spectral_model import MODEL_TYPE
 from loradar.detector.speech_encoder import SpeechEncoder
 from loradar.detector.waveform_encoder import WaveformEncoder
 from loradar.detector.whisper import WhisperSpeechEncoder
@@ -19,6 +21,7 @@ ENCODERS: dict[str, Any] = {
     "wavlm": WaveformEncoder,
     "wav2vec2-bert": FilterbankEncoder,
     "whisper": WhisperSpeechEncoder,
+    MODEL_TYPE: SpectralEncoder,
 }
 
 

@@ -1,4 +1,4 @@
-"""Wav2Vec2-BERT, which reads a mel filterbank in the manner of Kaldi, made here in torch."""
+"""Wav2Vec2-BERT on a mel filterbank in the manner of Kaldi, or on fine log spectra."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
 from loradar.detector.front_end import valid_samples
+from loradar.detector.log_spectrum import BINS, LogSpectrum
 from loradar.detector.waveform_encoder import StackEncoder
+from loradar.errors import ConfigError
 
 SAMPLE_RATE, WINDOW, HOP, POINTS, BANDS = 16_000, 400, 160, 512, 80
+#: The key of a model's configuration that chooses what it reads.
+FRONT_END, MEL, LOG_SPECTRUM = "loradar_front_end", "mel", "log_spectrum"
 
 
 class LogFilterbank(nn.Module):
@@ -65,23 +69,51 @@ def _normalise(logs: Tensor, frames: Tensor | None) -> Tensor:
 
 
 class FilterbankEncoder(StackEncoder):
-    """``Wav2Vec2BertModel``; its projections are ``linear_q``, ``_k``, ``_v`` and ``_out``."""
+    """``Wav2Vec2BertModel``; its projections are ``linear_q``, ``_k``, ``_v`` and ``_out``.
+
+    It reads `LogFilterbank`, or, where its configuration says ``loradar_front_end:
+    log_spectrum``, frames of one or more fine log spectra: as many as
+    ``feature_projection_input_dim`` has room for, 224 values each.
+    """
 
     supports_padding = True
 
     def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
         super().__init__(model, layers, learned_mix=learned_mix)
-        self.filterbank = LogFilterbank()
+        kind, width = front_end_of(model), self.model.config.feature_projection_input_dim
+        self.spectrum = kind == LOG_SPECTRUM
+        if self.spectrum and (width < BINS or width % BINS):
+            raise ConfigError(
+                f"feature_projection_input_dim is {width}; the log spectrum gives {BINS} values "
+                f"every 10 ms: set it to {BINS} or {2 * BINS}"
+            )
+        if not self.spectrum and width != 2 * BANDS:
+            raise ConfigError(
+                f"feature_projection_input_dim is {width}, but the mel filterbank gives "
+                f"{2 * BANDS} values (for the fine spectrum: {FRONT_END}: {LOG_SPECTRUM})"
+            )
+        self._stack = width // BINS if self.spectrum else 2
+        self.filterbank = LogSpectrum(self._stack) if self.spectrum else LogFilterbank()
+        self.hop = self._stack * HOP
 
     def frames(self, samples: int) -> int:
         """Return the frames that so many samples give."""
-        return ((samples - WINDOW) // HOP + 1) // 2
+        window = POINTS if self.spectrum else WINDOW
+        return ((samples - window) // HOP + 1) // self._stack
 
     def freeze_feature_encoder(self) -> None:
         """Freeze the projection of the filterbank; there are no convolutions before it."""
         self.model.feature_projection.requires_grad_(False)
 
     def inputs(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return the filterbank [B, T, 160] and which frames [B, T] are valid."""
+        """Return the frames [B, T, D] and which of them [B, T] are valid."""
         mask = self.frame_mask(lengths, waveforms.shape[1])
         return self.filterbank(waveforms, lengths), None if mask is None else mask.long()
+
+
+def front_end_of(model: nn.Module) -> str:
+    """Return what a model's configuration says it reads; ConfigError for an unknown front end."""
+    kind = getattr(model.config, FRONT_END, MEL)
+    if kind not in (MEL, LOG_SPECTRUM):
+        raise ConfigError(f"{FRONT_END} is {kind!r}; there are {MEL} and {LOG_SPECTRUM}")
+    return str(kind)

@@ -188,8 +188,12 @@ class Detector(nn.Module):
         return state
 
     def base_tensors(self) -> dict[str, Tensor]:
-        """Return the encoder's own parameters under the names they had before injection."""
-        return dict(self._base)
+        """Return the encoder's own tensors under the names they had before injection.
+
+        Parameters, and the buffers that are saved with them (statistics of batch norms).
+        """
+        buffers = {n: t for n, t in self.whole_state().items() if n in self._base_buffers}
+        return {**self._base, **{n.removeprefix("encoder.model."): t for n, t in buffers.items()}}
 
     def train(self, mode: bool = True) -> Detector:
         """Switch to training or evaluation.

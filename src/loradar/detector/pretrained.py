@@ -14,7 +14,22 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from loradar.detector.filterbank_encoder import FRONT_END
+from loradar.detector.spectral_model import MODEL_TYPE, SpectralConfig, SpectralModel
 from loradar.errors import ConfigError, InputError
+
+
+def register_models() -> None:
+    """Make transformers' ``AutoModel`` know our own model types; `load_model` does it too.
+
+    Examples
+    --------
+    >>> register_models()
+    >>> AutoConfig.for_model("loradar-spectral").hidden_size
+    192
+    """
+    AutoConfig.register(MODEL_TYPE, SpectralConfig, exist_ok=True)
+    AutoModel.register(SpectralConfig, SpectralModel, exist_ok=True)
 
 
 def load_model(id: str, revision: str | None = None) -> nn.Module:
@@ -32,6 +47,7 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
     InputError
         The folder or the hub does not give the model; says how to give a local folder.
     """
+    register_models()
     local = Path(id).is_dir()
     if not local and (id.count("/") > 1 or id.startswith((".", "/", "~"))):
         raise InputError(f"{id}: no such folder; encoder.id is a local folder or a name on the hub")
@@ -77,6 +93,7 @@ def make_model(config: dict[str, Any]) -> nn.Module:
     ConfigError
         The model type or a key of the configuration is unknown, or the values do not fit.
     """
+    register_models()
     values = dict(config)
     model_type = values.pop("model_type")
     try:
@@ -84,7 +101,8 @@ def make_model(config: dict[str, Any]) -> nn.Module:
     except ValueError:
         raise ConfigError(f"encoder.config: unknown model_type {model_type!r}") from None
     # transformers takes any key and ignores it; a misspelt size must not pass.
-    unknown = sorted(values.keys() - known.keys() - _extra_keys())
+    own = {FRONT_END} if model_type == "wav2vec2-bert" else set()
+    unknown = sorted(values.keys() - known.keys() - _extra_keys() - own)
     if unknown:
         raise ConfigError(f"encoder.config: {model_type} has no {', '.join(unknown)}")
     try:

@@ -9,35 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: Spectrogram: points of the FFT, samples of the window (25 ms) and of the hop (10 ms).
-POINTS, WINDOW, HOP = 512, 400, 160
-#: Bins kept, both ends included: 62.5 to 7,031 Hz.
-FIRST_BIN, LAST_BIN = 2, 225
-#: Added to magnitudes before the logarithm; unit-variance noise has magnitude 12.
-FLOOR = 1e-3
+from loradar.detector.log_spectrum import HOP, POINTS, log_spectrogram
+from loradar.detector.residual import Residual
+
 #: Widest mask, in bins (1 kHz) and in frames (0.4 s), and how many of each a clip gets.
 MASK_BINS, MASK_FRAMES, MASKS = 32, 40, 2
 CHANNELS = (32, 64, 96)
 BANDS = 4
-
-
-def log_spectrogram(waveforms: Tensor) -> Tensor:
-    """Return log magnitudes with each clip's mean removed.
-
-    Parameters
-    ----------
-    waveforms : Tensor
-        [B, S] at 16 kHz, S >= 512.
-
-    Returns
-    -------
-    Tensor
-        [B, 224, (S - 512) // 160 + 1].
-    """
-    window = torch.hann_window(WINDOW, device=waveforms.device)
-    spectrum = torch.stft(waveforms, POINTS, HOP, WINDOW, window, center=False, return_complex=True)
-    logs = torch.log(spectrum[:, FIRST_BIN : LAST_BIN + 1].abs() + FLOOR)
-    return logs - logs.mean(dim=(1, 2), keepdim=True)
 
 
 def _mask_strips(size: int, widest: int, batch: int) -> Tensor:
@@ -59,25 +37,6 @@ def mask_spectrogram(logs: Tensor) -> Tensor:
     keep_bins = _mask_strips(bins, MASK_BINS, batch).to(logs.device)
     keep_frames = _mask_strips(frames, MASK_FRAMES, batch).to(logs.device)
     return logs * keep_bins.unsqueeze(2) * keep_frames.unsqueeze(1)
-
-
-class _Residual(nn.Module):
-    def __init__(self, before: int, after: int, stride: int) -> None:
-        super().__init__()
-        self.norm1 = nn.BatchNorm2d(before)
-        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(after)
-        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
-        self.shortcut = (
-            nn.Conv2d(before, after, 1, stride, bias=False)
-            if before != after or stride != 1
-            else None
-        )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        active = F.relu(self.norm1(maps))
-        skip = maps if self.shortcut is None else self.shortcut(active)
-        return self.conv2(F.relu(self.norm2(self.conv1(active)))) + skip  # type: ignore[no-any-return]
 
 
 class _AttentiveStatistics(nn.Module):
@@ -112,9 +71,9 @@ class SpectrogramCnn(nn.Module):
             nn.MaxPool2d(2),
         )
         self.blocks = nn.Sequential(
-            _Residual(first, first, stride=1),
-            _Residual(first, second, stride=2),
-            _Residual(second, third, stride=2),
+            Residual(first, first, stride=1),
+            Residual(first, second, stride=2),
+            Residual(second, third, stride=2),
             nn.BatchNorm2d(third),
             nn.ReLU(),
         )

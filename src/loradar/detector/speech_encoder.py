@@ -37,7 +37,7 @@ class LayerMix(nn.Module):
 
 
 class SpeechEncoder(nn.Module, ABC):
-    """A transformer over speech: waveforms in, one feature vector every 20 ms out.
+    """A transformer over speech: waveforms in, one feature vector every ``hop`` samples out.
 
     Attributes
     ----------
@@ -47,6 +47,8 @@ class SpeechEncoder(nn.Module, ABC):
         Present when all layers are mixed, absent when the last one is taken.
     width : int
         Features of a frame.
+    hop : int
+        Samples from one frame to the next, mostly 320 (20 ms).
     supports_padding : bool
         Whether a clip in a padded batch gets what it gets alone.
     """
@@ -54,6 +56,7 @@ class SpeechEncoder(nn.Module, ABC):
     model: nn.Module
     mix: LayerMix | None
     width: int
+    hop: int
     supports_padding: bool
 
     @property

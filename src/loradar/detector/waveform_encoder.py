@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -35,7 +36,8 @@ class StackEncoder(SpeechEncoder):
         self.model = model
         config: Any = model.config
         config.apply_spec_augment = False
-        config.layerdrop = 0.0
+        if hasattr(config, "layerdrop"):
+            config.layerdrop = 0.0
         if hasattr(model, "masked_spec_embed"):
             self.model.masked_spec_embed.requires_grad_(False)  # serves those masks alone
         stack = self.model.encoder
@@ -80,6 +82,7 @@ class WaveformEncoder(StackEncoder):
         # Group norm in the first convolution takes its statistics over time, padding included.
         self.supports_padding = config.feat_extract_norm == "layer"
         self._strides = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+        self.hop = math.prod(config.conv_stride)
 
     def frames(self, samples: int) -> int:
         """Return the frames that so many samples give."""

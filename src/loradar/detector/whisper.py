@@ -76,6 +76,7 @@ class WhisperSpeechEncoder(SpeechEncoder):
         self.mel = LogMel(self.model.config.num_mel_bins)
         self.mix = LayerMix(len(self.model.layers) + 1) if learned_mix else None
         self.width = self.model.config.d_model
+        self.hop = 2 * HOP
 
     def frames(self, samples: int) -> int:
         """Return the frames that so many samples give."""

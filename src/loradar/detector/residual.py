@@ -1,0 +1,41 @@
+"""The residual block of the spectrogram CNN and of the spectral encoder's stem."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with pre-activation (He et al. 2016, arXiv 1603.05027).
+
+    Parameters
+    ----------
+    before, after : int
+        Channels.
+    stride : int or (int, int)
+        Of the first convolution, over frequency and time.
+    """
+
+    def __init__(self, before: int, after: int, stride: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.shortcut = (
+            nn.Conv2d(before, after, 1, stride, bias=False)
+            if before != after or stride not in (1, (1, 1))
+            else None
+        )
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map [B, before, F, T] to [B, after, F', T'].
+
+        ``mask`` [B, 1, 1, T] is 1 on valid places and 0 on padding, for strides that keep T: the
+        convolutions then see there the zeros that they see beyond the end of a clip.
+        """
+        active = F.relu(self.norm1(maps))
+        skip = maps if self.shortcut is None else self.shortcut(active)
+        inner = F.relu(self.norm2(self.conv1(active if mask is None else active * mask)))
+        return self.conv2(inner if mask is None else inner * mask) + skip  # type: ignore[no-any-return]

@@ -1,0 +1,35 @@
+"""`SpectralModel` as a speech encoder: waveforms in."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from loradar.detector.front_end import valid_samples
+from loradar.detector.log_spectrum import HOP, LogSpectrum, spectra_of
+from loradar.detector.waveform_encoder import StackEncoder
+
+
+class SpectralEncoder(StackEncoder):
+    """``SpectralModel``; its projections are ``q_proj``, ``k_proj``, ``v_proj``, ``out_proj``."""
+
+    supports_padding = True
+
+    def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
+        super().__init__(model, layers, learned_mix=learned_mix)
+        self.spectrum = LogSpectrum()
+        self.hop = self.model.config.frame_spectra * HOP
+
+    def frames(self, samples: int) -> int:
+        """Return the frames that so many samples give."""
+        return int(self.model.stem.frames(spectra_of(samples)))
+
+    def freeze_feature_encoder(self) -> None:
+        """Freeze the convolutional stem."""
+        self.model.freeze_stem()
+
+    def inputs(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the log spectrogram [B, T, 224] and which spectra [B, T] are valid."""
+        spectrum = self.spectrum(waveforms, lengths)
+        if lengths is None:
+            return spectrum, None
+        return spectrum, valid_samples(spectra_of(lengths), spectrum.shape[1])
