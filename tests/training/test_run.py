@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from loradar.errors import ConfigError, InputError, LoradarError
 from loradar.inference.model import load_model
+from loradar.training.folder import newest_checkpoint
 from loradar.training.recipe import parse_recipe
-from loradar.training.run import newest_checkpoint, train
+from loradar.training.run import train
 from loradar.training.trainer import dev_metrics
 
 

@@ -17,6 +17,14 @@ from loradar.errors import LoradarError
 Progress = Callable[[int, int, str], None]
 logger = logging.getLogger("loradar.training")
 
+# Name in the logs, what a person reads, and the factor before it.
+_DEV_FIGURES = (
+    ("eval_eer", "dev EER {:.2f} %", 100),
+    ("eval_cross_entropy", "dev cross-entropy {:.4f}", 1),
+    ("eval_attack_accuracy", "dev attack accuracy {:.1f} %", 100),
+    ("eval_masked_accuracy", "dev masked accuracy {:.1f} %", 100),
+)
+
 
 class Diary(TrainerCallback):  # type: ignore[misc]
     """Writes one readable line a log event, feeds TensorBoard and the progress display.
@@ -78,9 +86,9 @@ class Diary(TrainerCallback):  # type: ignore[misc]
                 "lower training.learning_rate, or train in fp32"
             )
         parts = [f"step {state.global_step}/{state.max_steps}"]
-        if "eval_eer" in logs:
-            parts.append(f"dev EER {100 * logs['eval_eer']:.2f} %")
-            parts.append(f"dev cross-entropy {logs['eval_cross_entropy']:.4f}")
+        figures = [show.format(by * logs[name]) for name, show, by in _DEV_FIGURES if name in logs]
+        if figures:
+            parts += figures
         elif "loss" in logs:
             parts.append(f"loss {logs['loss']:.4f}")
             terms = {n.removeprefix("loss_"): v for n, v in logs.items() if n.startswith("loss_")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -22,7 +21,7 @@ from loradar.corpora.protocols import read_corpus
 from loradar.detector.checkpoint import save_detector
 from loradar.detector.model import Detector, build_detector
 from loradar.detector.scorer import score_clips
-from loradar.errors import ConfigError, InputError, LoradarError
+from loradar.errors import ConfigError, LoradarError
 from loradar.evaluation import calibration
 from loradar.evaluation.det import eer
 from loradar.files import write_json, write_text
@@ -30,8 +29,10 @@ from loradar.training.callbacks import Diary
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
 from loradar.training.draws import DrawPlan, MixedPlan, class_indices, plan_draws
+from loradar.training.folder import RECIPE, prepare_folder, require_apart, require_files
 from loradar.training.recipe import Recipe, conditions
-from loradar.training.trainer import DetectorTrainer, arguments
+from loradar.training.stream import arguments
+from loradar.training.trainer import DetectorTrainer
 
 Progress = Callable[[int, int, str], None]
 logger = logging.getLogger("loradar.training")
@@ -91,7 +92,7 @@ def train(
     RunResult
     """
     folder = Path(folder)
-    checkpoint = _prepare(recipe, folder, resume)
+    checkpoint = prepare_folder(folder, recipe.to_yaml(), resume=resume)
     hf_logging.set_verbosity_error()
     set_seed(recipe.seed)
 
@@ -103,8 +104,8 @@ def train(
     training = Manifest(
         pd.concat([part.table for part in parts], ignore_index=True), source="training clips"
     )
-    _require_apart(training, dev)
-    _require_files(training, dev)
+    require_apart(training, dev)
+    require_files(training, dev)
     plan = plan_draws([part.table for part in parts], recipe.data, recipe.seed)
     steps = _steps(recipe, len(training.table))
     store = ClipStore(training, preload=recipe.data.preload, progress=progress)
@@ -116,7 +117,15 @@ def train(
         )
     dev_labels = class_indices(dev.table, "dev")
     evaluates = len(set(dev_labels.tolist())) == 2
-    options = arguments(recipe, folder=folder, steps=steps, evaluates=evaluates)
+    options = arguments(
+        recipe.training,
+        folder=folder,
+        steps=steps,
+        evaluates=evaluates,
+        seed=recipe.seed,
+        workers=recipe.data.workers,
+        eval_batch_size=recipe.evaluation.batch_size,
+    )
     per_step = recipe.training.batch_size * recipe.training.accumulate * options.world_size
     length = steps * per_step
     clips = TrainingClips(
@@ -126,7 +135,7 @@ def train(
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
 
     # From here on there is a run to resume.
-    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    write_text(folder / RECIPE, recipe.to_yaml())
     sizes = _sizes(detector)
     logger.info(
         "%s: %d training clips (%d bona fide, %d spoof), %d dev clips, %s of %s parameters train",
@@ -150,7 +159,6 @@ def train(
         data_collator=collate,
         callbacks=[Diary(folder / "tensorboard", progress)],
     )
-    _quiet(trainer)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
@@ -172,51 +180,6 @@ def train(
     write_text(folder / "README.md", model_card(recipe, metrics))
     logger.info("wrote %s", folder)
     return RunResult(folder, metrics)
-
-
-def _prepare(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
-    checkpoints = folder / "checkpoints"
-    kept = folder / "recipe.yaml"
-    if not resume:
-        if checkpoints.is_dir() or (folder / "model.safetensors").exists():
-            raise InputError(f"{folder} already holds a run: give --resume, or another -o FOLDER")
-        return None
-    if not kept.exists():
-        raise InputError(f"{folder} holds no run to resume: leave --resume out")
-    if kept.read_text(encoding="utf-8") != recipe.to_yaml():
-        raise ConfigError(f"{kept} is another recipe than the one given: resume with the same one")
-    return newest_checkpoint(checkpoints)
-
-
-def newest_checkpoint(checkpoints: Path) -> Path | None:
-    """Return the newest checkpoint that was written whole, None where there is none."""
-    found = []
-    for path in checkpoints.glob("checkpoint-*"):
-        # The trainer writes its state last; a kill while saving leaves a folder without it.
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-            found.append((int(path.name.removeprefix("checkpoint-")), path))
-        except (OSError, ValueError):
-            continue
-    return max(found)[1] if found else None
-
-
-def _require_apart(training: Manifest, dev: Manifest) -> None:
-    shared = set(training.table["path"]) & set(dev.table["path"])
-    if shared:
-        raise InputError(
-            f"{len(shared)} clips are in both the training and the dev set (first: "
-            f"{min(shared)}): make data.train and data.dev exclude each other"
-        )
-
-
-def _require_files(*manifests: Manifest) -> None:
-    missing = [path for manifest in manifests for path in manifest.check_files()]
-    if missing:
-        raise InputError(
-            f"{missing[0]}: no such file ({len(missing)} of the recipe's clips are missing): "
-            "check data.path"
-        )
 
 
 def _require_finite(detector: Detector) -> None:
@@ -251,13 +214,6 @@ def _sizes(detector: Detector) -> dict[str, int]:
         "parameters": sum(p.numel() for p in detector.parameters()),
         "trained_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
     }
-
-
-def _quiet(trainer: DetectorTrainer) -> None:
-    # The Diary says what a person needs; the Trainer's own printer would write raw dicts.
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
 
 
 def _calibrate(
