@@ -149,9 +149,7 @@ class VocoderTrainer:
     def _follow(self) -> None:
         # Early weights are poor: the mean forgets them quickly, then ever more slowly.
         decay = min(self.recipe.training.ema, (1 + self.step) / (10 + self.step))
-        for mean, weight in zip(
-            self.mean_model.parameters(), self.model.parameters(), strict=True
-        ):
+        for mean, weight in zip(self.mean_model.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(weight, 1 - decay)
         for kept, buffer in zip(self.mean_model.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)

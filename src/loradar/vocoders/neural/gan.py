@@ -1,8 +1,8 @@
-"""An upsampling vocoder: from log-mel frames to samples in a few learned steps of rate.
+"""An upsampling vocoder: from log-mel frames to sub-band samples in learned steps of rate.
 
-After HiFi-GAN (Kong, Kim and Bae 2020, section 2.2: multi-receptive-field fusion) and MelGAN
-(Kumar et al. 2019), with most of the work at the frame rate, where it is cheap. The discriminators
-it is trained against are in `loradar.training.vocoder.discriminators`.
+After HiFi-GAN (Kong, Kim and Bae 2020, section 2.2: multi-receptive-field fusion) and multi-band
+MelGAN (Yang et al. 2021, section 2: the network makes sub-bands, a fixed filter bank joins them).
+The discriminators it is trained against are in `loradar.training.vocoder.discriminators`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from scipy import optimize
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from loradar.vocoders.neural.base import MelVocoder, VocoderConfig
 from loradar.vocoders.neural.blocks import ConvNeXt
-from loradar.vocoders.neural.mel import LogMel
+from loradar.vocoders.neural.mel import FLOOR, LogMel, spreading
 
 
 class GanConfig(VocoderConfig):
@@ -27,11 +30,13 @@ class GanConfig(VocoderConfig):
     Attributes
     ----------
     bands, n_fft : int
-        Of the log-mel input; its hop is the product of ``rates``.
+        Of the log-mel input; its hop is the product of ``rates``, times ``subbands``.
     width, hidden, blocks : int
         Channels, pointwise channels and number of the ConvNeXt blocks at the frame rate.
     rates, channels : list of int
         Factor of each upsampling step, and channels after it.
+    subbands : int
+        Equal bands that the network makes, each at its own low rate.
     kernels, dilations : list of int
         Receptive fields of the residual stacks after each step: one stack a kernel, whose layers
         have these dilations.
@@ -43,10 +48,16 @@ class GanConfig(VocoderConfig):
     width: int = Field(192, ge=8)
     hidden: int = Field(384, ge=8)
     blocks: int = Field(3, ge=0)
-    rates: tuple[int, ...] = Field((8, 8, 4), min_length=1)
-    channels: tuple[int, ...] = Field((96, 48, 24), min_length=1)
+    rates: tuple[int, ...] = Field((8, 4), min_length=1)
+    channels: tuple[int, ...] = Field((128, 96), min_length=1)
+    subbands: int = Field(8, ge=2)
     kernels: tuple[int, ...] = Field((3, 7), min_length=1)
     dilations: tuple[int, ...] = Field((1, 3), min_length=1)
+
+    @property
+    def hop(self) -> int:
+        """Samples a frame."""
+        return math.prod(self.rates) * self.subbands
 
     @model_validator(mode="after")
     def _matching(self) -> GanConfig:
@@ -58,16 +69,24 @@ class GanConfig(VocoderConfig):
             raise ValueError(f"kernels {list(self.kernels)}: they must be odd")
         if min((*self.rates, *self.channels, *self.kernels, *self.dilations)) < 1:
             raise ValueError("rates, channels, kernels and dilations must be 1 or more")
+        if (self.n_fft // 2) % self.subbands:
+            raise ValueError(
+                f"{self.subbands} subbands do not divide n_fft / 2 = {self.n_fft // 2}"
+            )
         return self
 
 
 class GanVocoder(MelVocoder):
-    """Log-mel frames -> ConvNeXt blocks -> upsampling steps -> waveform."""
+    """Log-mel frames -> ConvNeXt blocks -> upsampling steps -> sub-bands -> waveform.
+
+    Each sub-band is made at unit level and then takes the level that the input says it has: a
+    network of this size would spend most of its training on the 60 dB between loud and quiet.
+    """
 
     config: GanConfig
 
     def __init__(self, config: GanConfig) -> None:
-        super().__init__(LogMel(config.bands, config.n_fft, math.prod(config.rates), config.n_fft))
+        super().__init__(LogMel(config.bands, config.n_fft, config.hop, config.n_fft))
         self.config = config
         self.embed = nn.Conv1d(config.bands, config.width, 7, padding=3)
         self.norm = nn.LayerNorm(config.width)
@@ -80,7 +99,10 @@ class GanVocoder(MelVocoder):
             UpStep(a, b, rate, config.kernels, config.dilations)
             for a, b, rate in zip(inward, config.channels, config.rates, strict=False)
         )
-        self.close = weight_norm(nn.Conv1d(config.channels[-1], 1, 7, padding=3))
+        self.close = weight_norm(nn.Conv1d(config.channels[-1], config.subbands, 7, padding=3))
+        self.join = SubbandSynthesis(config.subbands)
+        spread = spreading(self.mel.get_buffer("filters"))
+        self.register_buffer("spread", spread, persistent=False)
 
     def generate(self, log_mel: Tensor, length: int) -> Tensor:
         """Map log-mel [B, bands, N] to a waveform [B, length]."""
@@ -90,8 +112,76 @@ class GanVocoder(MelVocoder):
         x = x.transpose(1, 2)
         for step in self.steps:
             x = step(x)
-        waveform: Tensor = self.close(F.leaky_relu(x, 0.1)).float().squeeze(1)
-        return waveform.tanh()[:, :length]
+        shapes = self.close(F.leaky_relu(x, 0.1)).float()
+        waveform: Tensor = self.join(shapes * self.levels(log_mel))
+        return waveform[:, :length]
+
+    def levels(self, log_mel: Tensor) -> Tensor:
+        """Return the RMS of each sub-band [B, subbands, N * hop / subbands] by log-mel frames."""
+        batch, _, count = log_mel.shape
+        magnitude = (self.get_buffer("spread") @ log_mel.exp()).clamp_min(FLOOR)
+        power = magnitude[:, :-1].square().view(batch, self.config.subbands, -1, count).sum(2)
+        # Parseval, with the window's energy taken out; twice for the negative frequencies.
+        taper = self.mel.get_buffer("taper")
+        level = (2.0 * power / (self.mel.n_fft * taper.square().sum())).sqrt()
+        level = torch.cat((level, level[..., -1:]), dim=-1)
+        size = count * math.prod(self.config.rates)
+        return F.interpolate(level, size + 1, mode="linear", align_corners=True)[..., :-1]
+
+
+class SubbandSynthesis(nn.Module):
+    """Joins critically sampled sub-bands: a cosine-modulated filter bank, polyphase.
+
+    Prototype: a windowed sinc whose cut-off makes the bank nearly perfect (Lin and Vaidyanathan
+    1998, "A Kaiser window approach for the design of prototype filters of cosine modulated
+    filterbanks"); 45 dB or better.
+
+    Parameters
+    ----------
+    count : int
+        Sub-bands.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count, self.reach = count, 8
+        filters = torch.from_numpy(synthesis_filters(count, 2 * self.reach * count - 2))
+        middle = filters.shape[1] // 2
+        # Output sample n * count + phase hears sub-band sample n + j through tap j * count - phase.
+        phases = torch.zeros(count, count, 2 * self.reach + 1)
+        for phase in range(count):
+            for j in range(-self.reach, self.reach + 1):
+                tap = middle + j * count - phase
+                if 0 <= tap < filters.shape[1]:
+                    phases[phase, :, j + self.reach] = count * filters[:, tap]
+        self.register_buffer("phases", phases, persistent=False)
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """Map sub-bands [B, count, N], float32, to a waveform [B, N * count]."""
+        with torch.autocast(bands.device.type, enabled=False):
+            samples = F.conv1d(bands, self.get_buffer("phases"), padding=self.reach)
+        return samples.transpose(1, 2).reshape(len(bands), -1)
+
+
+def synthesis_filters(count: int, order: int) -> NDArray[np.float32]:
+    """Return the filters [count, order + 1] of `SubbandSynthesis`, mirrored in time.
+
+    Mirrored, since torch's convolutions correlate. The analysis filters are the same, unmirrored.
+    """
+    places = np.arange(order + 1) - order / 2
+    window = np.kaiser(order + 1, 9.0)
+
+    def prototype(cutoff: float) -> NDArray[np.float64]:
+        return np.asarray(cutoff * np.sinc(cutoff * places) * window, np.float64)
+
+    def ripple(cutoff: float) -> float:
+        own = np.correlate(prototype(cutoff), prototype(cutoff), "full")[order :: 2 * count]
+        return float(np.abs(own[1:]).max() / own[0])
+
+    best = optimize.minimize_scalar(ripple, bounds=(0.5 / count, 0.65 / count), method="bounded")
+    bands = np.arange(count)[:, None]
+    turn = (2 * bands + 1) * np.pi / (2 * count) * places + (-1.0) ** bands * np.pi / 4
+    return (2.0 * prototype(float(best.x)) * np.cos(turn)).astype(np.float32)
 
 
 class UpStep(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from loradar.vocoders.neural.base import MelVocoder, VocoderConfig
 from loradar.vocoders.neural.blocks import ConvNeXt
-from loradar.vocoders.neural.mel import FLOOR, LogMel
+from loradar.vocoders.neural.mel import FLOOR, LogMel, spreading
 
 _LOUDEST = 1e3  # of a predicted bin; bounds the first steps
 
@@ -70,7 +70,7 @@ class IstftVocoder(MelVocoder):
         self.head = nn.Sequential(
             nn.LayerNorm(config.width), nn.Linear(config.width, 2 * self.bins)
         )
-        spread = torch.linalg.pinv(self.mel.get_buffer("filters").double()).float()
+        spread = spreading(self.mel.get_buffer("filters"))
         self.register_buffer("spread", spread, persistent=False)
 
     def generate(self, log_mel: Tensor, length: int) -> Tensor:

@@ -56,6 +56,13 @@ class LogMel(nn.Module):
         return power.clamp_min(1e-14).sqrt()
 
 
+def spreading(filters: Tensor) -> Tensor:
+    """Return the pseudo-inverse [bins, bands] of filters [bands, bins], which spreads bands back."""
+    wide = filters.double()
+    # By way of the small Gram matrix: a decomposition of the filters themselves takes a second.
+    return (wide.T @ torch.linalg.pinv(wide @ wide.T, hermitian=True)).float()
+
+
 def stft(waveform: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor:
     """Return the centred short-time spectrum [B, n_fft // 2 + 1, T // hop + 1] of [B, T]."""
     return torch.stft(
