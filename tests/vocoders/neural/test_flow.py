@@ -80,7 +80,22 @@ def test_a_network_that_knows_the_speech_gets_it_back(monkeypatch):
         return speech
 
     monkeypatch.setattr(model, "_estimate", oracle)
-    assert torch.allclose(model.generate(log_mel, 3000, steps=3), x, atol=1e-4)
+    assert torch.allclose(model.generate(log_mel, 3000), x, atol=1e-4)
+
+
+def test_states_keep_the_variance_that_training_shows(monkeypatch):
+    # Even when each estimate hangs on the noise it was made from: the worst is the noise itself.
+    model = built()
+    seen = []
+
+    def echo(state, time, log_mel):
+        seen.append((time.item(), state.real.square().mean().item()))
+        return state / state.abs().square().mean().sqrt() * 2**0.5
+
+    monkeypatch.setattr(model, "_estimate", echo)
+    model.generate(model.mel(torch.randn(1, 20_000) * 0.05), 20_000)
+    for time, variance in seen:
+        assert variance == pytest.approx(time**2 + (1 - time) ** 2, rel=0.15)
 
 
 def test_speech_and_noise_begin_at_unit_variance():

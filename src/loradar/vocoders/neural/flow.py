@@ -69,8 +69,7 @@ class FlowVocoder(MelVocoder):
 
     With speech x1, noise x0 (the spectrum of white noise) and time t in [0, 1], the state is
     x_t = (1 - t) x0 + t x1. The estimate is a gain on every bin of the state, which keeps what is
-    right or noise-like in it, plus a spectrum of magnitudes and phases of the network's own. The
-    velocity is (estimate - x_t) / (1 - t).
+    right or noise-like in it, plus a spectrum of magnitudes and phases of the network's own.
     """
 
     config: FlowConfig
@@ -110,14 +109,13 @@ class FlowVocoder(MelVocoder):
         made = self._waveform(estimate * envelope, waveform.shape[-1])
         return TrainingOutput(made, {"flow": self.config.regression * error})
 
-    def generate(
-        self,
-        log_mel: Tensor,
-        length: int,
-        noise: Tensor | None = None,
-        steps: int = STEPS,
-    ) -> Tensor:
-        """Make a waveform by Euler steps of equal length.
+    def generate(self, log_mel: Tensor, length: int, noise: Tensor | None = None) -> Tensor:
+        """Make a waveform by steps of equal length along the path.
+
+        Every step estimates the speech and goes on from a new state, made of the estimate and
+        fresh noise (Song et al. 2023, "Consistency models", algorithm 1). Going on with the old
+        noise, as Euler steps do, makes copies louder and louder: an estimate of one likely phase,
+        unlike a mean over all, is not independent of the noise it was made from.
 
         Parameters
         ----------
@@ -125,25 +123,24 @@ class FlowVocoder(MelVocoder):
             Natural log; frame n is centred at sample n * hop.
         length : int
             Samples wanted, at most N * hop.
-        noise : Tensor, [B, length], optional
-            White, of unit variance; drawn from torch's generator when None.
-        steps : int
-            At least 1.
+        noise : Tensor, [steps, B, length], optional
+            White, of unit variance; `STEPS` steps by torch's generator when None.
 
         Returns
         -------
         Tensor, [B, length]
         """
         if noise is None:
-            noise = torch.randn(len(log_mel), length, device=log_mel.device)
+            noise = torch.randn(STEPS, len(log_mel), length, device=log_mel.device)
         # Frames that centre on samples 0, hop, ... up to length // hop are all that one needs.
         log_mel = log_mel[..., : length // self.hop + 1]
-        state = self._white(noise)
-        for step in range(steps):
-            time = torch.full((len(log_mel),), step / steps, device=log_mel.device)
+        speech: Tensor | float = 0.0
+        for step, fresh in enumerate(noise):
+            share = step / len(noise)
+            state = (1 - share) * self._white(fresh) + share * speech
+            time = torch.full((len(log_mel),), share, device=log_mel.device)
             speech = self._estimate(state, time, log_mel)
-            state = state + (speech - state) / (steps - step)
-        return self._waveform(state * self._envelope(log_mel), length)
+        return self._waveform(speech * self._envelope(log_mel), length)
 
     @torch.inference_mode()
     def resynthesise(
@@ -155,9 +152,9 @@ class FlowVocoder(MelVocoder):
         as in `MelVocoder`.
         """
         log_mel = self.analyse(waveform, settings, rng)
-        noise = torch.from_numpy(rng.standard_normal(waveform.shape, dtype=np.float32))
-        steps = int(settings.get("steps", STEPS))
-        return self.generate(log_mel, waveform.shape[-1], noise, steps)
+        size = (int(settings.get("steps", STEPS)), *waveform.shape)
+        noise = torch.from_numpy(rng.standard_normal(size, dtype=np.float32))
+        return self.generate(log_mel, waveform.shape[-1], noise)
 
     def _estimate(self, state: Tensor, time: Tensor, log_mel: Tensor) -> Tensor:
         """Map the state [B, N, bins], times [B] and log-mel to the speech [B, N, bins]."""
