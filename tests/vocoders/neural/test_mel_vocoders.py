@@ -8,14 +8,21 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from loradar.vocoders.neural.config import build_vocoder
-from loradar.vocoders.neural.gan import GanConfig
+from loradar.vocoders.neural.gan import GanConfig, SubbandSynthesis, synthesis_filters
 from loradar.vocoders.neural.istft import IstftConfig, inverse_stft, overlap_add
 from loradar.vocoders.neural.mel import stft
 
 SMALL = {
     "istft": IstftConfig(bands=40, n_fft=512, hop=128, width=16, hidden=32, blocks=2),
     "gan": GanConfig(
-        bands=40, n_fft=512, width=16, hidden=32, blocks=1, rates=(8, 16), channels=(16, 8)
+        bands=40,
+        n_fft=512,
+        width=16,
+        hidden=32,
+        blocks=1,
+        rates=(8, 4),
+        channels=(16, 8),
+        subbands=4,
     ),
 }
 
@@ -37,6 +44,24 @@ def test_inverse_stft_undoes_the_stft(length, seed):
 def test_overlap_add_sums_what_overlaps():
     frames = torch.ones(1, 3, 4)
     assert overlap_add(frames, 2).tolist() == [[1, 1, 2, 2, 2, 2, 1, 1]]
+
+
+@pytest.mark.parametrize("count", [2, 4, 8, 16])
+def test_subbands_join_to_what_was_split(count):
+    join = SubbandSynthesis(count)
+    filters = torch.from_numpy(synthesis_filters(count, 16 * count - 2)).flip(1)
+    x = torch.randn(1, 400 * count)
+    bands = torch.nn.functional.conv1d(x[:, None], filters[:, None], padding=8 * count - 1)
+    error = (join(bands[..., ::count]) - x)[:, 16 * count : -16 * count]
+    assert 10 * torch.log10(error.square().mean() / x.square().mean()) < -45
+
+
+def test_the_input_names_the_subbands_levels():
+    model = build_vocoder(GanConfig(width=8, hidden=8, channels=(8, 8)))
+    x = 0.1 * torch.sin(2 * torch.pi * 2500 / 16_000 * torch.arange(16_000))[None]
+    levels = model.levels(model.mel(x))[0, :, 500:-500].mean(-1)
+    assert int(levels.argmax()) == 2  # the third kilohertz
+    assert 0.5 < float(levels[2] / (0.1 / 2**0.5)) < 1.5
 
 
 @pytest.mark.parametrize("family", SMALL)
@@ -92,7 +117,8 @@ def test_the_acoustic_settings_change_the_copy():
         (IstftConfig, {"n_fft": 1000}, "multiple"),
         (IstftConfig, {"kernel": 4}, "odd"),
         (IstftConfig, {"colour": 1}, "Extra"),
-        (GanConfig, {"rates": (8, 8)}, "one of each"),
+        (GanConfig, {"rates": (8, 8, 2)}, "one of each"),
+        (GanConfig, {"subbands": 7}, "multiple"),
         (GanConfig, {"kernels": (3, 4)}, "odd"),
         (GanConfig, {"dilations": (0,)}, "1 or more"),
     ],

@@ -70,9 +70,7 @@ class GanConfig(VocoderConfig):
         if min((*self.rates, *self.channels, *self.kernels, *self.dilations)) < 1:
             raise ValueError("rates, channels, kernels and dilations must be 1 or more")
         if (self.n_fft // 2) % self.subbands:
-            raise ValueError(
-                f"{self.subbands} subbands do not divide n_fft / 2 = {self.n_fft // 2}"
-            )
+            raise ValueError(f"n_fft / 2 is not a multiple of the {self.subbands} subbands")
         return self
 
 

@@ -57,10 +57,11 @@ class LogMel(nn.Module):
 
 
 def spreading(filters: Tensor) -> Tensor:
-    """Return the pseudo-inverse [bins, bands] of filters [bands, bins], which spreads bands back."""
+    """Return the pseudo-inverse [bins, bands] of filters [bands, bins], to spread bands."""
     wide = filters.double()
     # By way of the small Gram matrix: a decomposition of the filters themselves takes a second.
-    return (wide.T @ torch.linalg.pinv(wide @ wide.T, hermitian=True)).float()
+    inverse: Tensor = wide.T @ torch.linalg.pinv(wide @ wide.T, hermitian=True)
+    return inverse.float()
 
 
 def stft(waveform: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor:
