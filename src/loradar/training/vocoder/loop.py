@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import time
 from collections.abc import Mapping
@@ -31,8 +30,6 @@ RESUME = "resume.pt"
 _BETAS = (0.8, 0.99)
 # What a resumed run may change: how long it goes on and how often it reports.
 _FREE = {"minutes", "checkpoint_minutes", "evaluate_every", "log_every"}
-
-log = logging.getLogger(__name__)
 
 
 class VocoderTrainer:

@@ -11,10 +11,11 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from loradar.audio.reading import SAMPLE_RATE
 from loradar.vocoders.acoustic import draw_acoustic
 from loradar.vocoders.analysis import Samples, centred, like
 from loradar.vocoders.attack import Attack, Source
-from loradar.vocoders.neural.base import SAMPLE_RATE, NeuralVocoder
+from loradar.vocoders.neural.base import NeuralVocoder
 from loradar.vocoders.neural.level import gain_to_level
 from loradar.vocoders.neural.weights import load_vocoder, missing_vocoder
 from loradar.vocoders.ranges import Ranges, Span

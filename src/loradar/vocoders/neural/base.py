@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from loradar.vocoders.neural.mel import LogMel
 
-SAMPLE_RATE = 16_000
-
 
 class VocoderConfig(BaseModel):
     """Base of the families' configurations: unknown keys are errors, values stay as they are.
