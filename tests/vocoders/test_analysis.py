@@ -11,10 +11,13 @@ from loradar.vocoders.analysis import (
     linear_prediction,
     overlap_add,
     pulse_train,
+    reshape_pitch,
     stft,
     track_pitch,
 )
 from loradar.vocoders.griffin_lim import mel_bank
+from loradar.vocoders.lpc import from_reflections, reflections
+from loradar.vocoders.phase import nearest_peak
 
 
 @settings(max_examples=30, deadline=None)
@@ -78,3 +81,34 @@ def test_every_mel_band_takes_something_and_weighs_one(bands: int) -> None:
     assert bank.shape == (bands, 257)
     assert bank.sum(axis=1) == pytest.approx(np.ones(bands))
     assert (np.diff(bank.argmax(axis=1)) >= 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 9999), st.integers(1, 24))
+def test_reflections_and_back(seed: int, order: int) -> None:
+    k = np.random.default_rng(seed).uniform(-0.95, 0.95, (4, order))
+    polynomial = from_reflections(k)
+    assert np.allclose(polynomial[:, -1], k[:, -1])
+    assert np.abs(np.roots(polynomial[0])).max(initial=0.0) < 1.0
+    assert np.allclose(from_reflections(reflections(polynomial)), polynomial, rtol=1e-6, atol=1e-6)
+
+
+def test_a_melody_is_flattened_and_smoothed_where_voiced() -> None:
+    f0 = np.where(np.arange(60) % 20 < 15, 100.0 * 2 ** (np.sin(np.arange(60)) / 2), 0.0)
+    flat = reshape_pitch(f0, expression=0.0)
+    assert ((flat > 0) == (f0 > 0)).all() and np.ptp(flat[flat > 0]) < 1e-9
+    half = reshape_pitch(f0, expression=0.5)
+    voiced = f0 > 0
+    assert np.std(np.log(half[voiced])) == pytest.approx(np.std(np.log(f0[voiced])) / 2)
+    smooth = reshape_pitch(f0, smooth=5.0)
+    assert np.std(smooth[voiced]) < 0.3 * np.std(f0[voiced])
+    assert not reshape_pitch(np.zeros(9), smooth=1.0, expression=0.0).any()
+
+
+def test_nearest_peak() -> None:
+    rows = np.array([[0, 3, 1, 0, 1, 5, 0], [9, 1, 0, 0, 0, 1, 2.0], [1, 1, 1, 1, 1, 1, 1]])
+    assert nearest_peak(rows).tolist() == [
+        [1, 1, 1, 1, 5, 5, 5],
+        [0, 0, 0, 0, 6, 6, 6],
+        [6, 6, 6, 6, 6, 6, 6],
+    ]

@@ -16,6 +16,7 @@ from loradar.vocoders.world import Parameters, analyse, coarsen, synthesise
 
 _PERIOD = 10.0  # milliseconds
 _OTHER_SECONDS = 8.0  # of the other speaker, enough for statistics
+_VOICED = 20  # frames that statistics of pitch need
 _LOUD = 6.9  # nepers of power below the loudest frame: 30 dB
 _GAIN = 3.5  # nepers of power, the most that an average envelope may change: 15 dB
 _WARPS = np.linspace(0.82, 1.22, 21)
@@ -173,11 +174,11 @@ def _estimate_warp(average: Real, aim: Real) -> float:
 def _map_pitch(f0: Real, target: Real, expression: float) -> Real:
     """Give log pitch the target's mean and, within a factor of two, its deviation."""
     own, other = np.log(f0[f0 > 0]), np.log(target[target > 0])
-    if len(own) < 2 or len(other) < 2:
+    if min(len(own), len(other)) < _VOICED:
         return f0
     ratio = float(np.clip(other.std() / max(own.std(), 1e-3), 0.5, 2.0)) * expression
-    with np.errstate(divide="ignore"):
-        mapped = np.exp((np.log(f0) - own.mean()) * ratio + other.mean())
+    log_f0 = np.log(np.where(f0 > 0, f0, 1.0))
+    mapped = np.exp((log_f0 - own.mean()) * ratio + other.mean())
     return np.where(f0 > 0, np.clip(mapped, 50.0, 700.0), 0.0)
 
 
