@@ -8,7 +8,7 @@ import sys
 import typer
 
 from loradar import __version__
-from loradar.cli import calibrate, corpus, demo, detect, evaluate, score, train, vocoder
+from loradar.cli import calibrate, corpus, demo, detect, evaluate, pretrain, score, train, vocoder
 from loradar.cli.console import complain
 from loradar.errors import LoradarError
 
@@ -39,6 +39,7 @@ def _root(
 
 
 app.command("train")(train.train)
+app.command("pretrain")(pretrain.pretrain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)

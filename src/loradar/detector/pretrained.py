@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
@@ -17,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from loradar.detector.filterbank_encoder import FRONT_END
 from loradar.detector.spectral_model import MODEL_TYPE, SpectralConfig, SpectralModel
 from loradar.errors import ConfigError, InputError
+from loradar.files import atomic_path, write_json
 
 
 def register_models() -> None:
@@ -120,6 +122,34 @@ def config_of(model: Any) -> dict[str, Any]:
     dropped = {"transformers_version", "dtype", "torch_dtype", "architectures", "_name_or_path"}
     kept = {key: value for key, value in values.items() if key not in dropped}
     return {**kept, "model_type": model.config.model_type}
+
+
+def save_model(model: Any, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write ``config.json`` and ``model.safetensors``, which `load_model` reads.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A model without adapters.
+    folder : Path
+        Made when missing; its other files stay as they are.
+    dtype : torch.dtype
+        Of the parameters in the file; buffers keep theirs.
+    """
+    parameters = dict(model.named_parameters())
+    tensors = {
+        name: (tensor.to(dtype) if name in parameters else tensor).detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    values = {
+        **model.config.to_diff_dict(),
+        "architectures": [type(model).__name__],
+        "model_type": model.config.model_type,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+    write_json(folder / "config.json", values)
 
 
 def _extra_keys() -> set[str]:

@@ -48,10 +48,10 @@ class MoreData(_Section):
     @model_validator(mode="before")
     @classmethod
     def _own_split(cls, values: Any) -> Any:
-        return _with_splits(values, "train")
+        return with_splits(values, "train")
 
 
-def _with_splits(values: Any, *names: str) -> Any:
+def with_splits(values: Any, *names: str) -> Any:
     """Naming another column must not let eval clips into training."""
     if not isinstance(values, dict):
         return values
@@ -107,7 +107,7 @@ class DataConfig(_Section):
     @model_validator(mode="before")
     @classmethod
     def _own_splits(cls, values: Any) -> Any:
-        return _with_splits(values, "train", "dev")
+        return with_splits(values, "train", "dev")
 
     @model_validator(mode="after")
     def _shares(self) -> DataConfig:

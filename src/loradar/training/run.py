@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
 from loradar.training.draws import DrawPlan, MixedPlan, class_indices, plan_draws
 from loradar.training.folder import RECIPE, prepare_folder, require_apart, require_files
 from loradar.training.recipe import Recipe, conditions
-from loradar.training.stream import arguments
+from loradar.training.stream import arguments, steps_of
 from loradar.training.trainer import DetectorTrainer
 
 Progress = Callable[[int, int, str], None]
@@ -107,7 +106,7 @@ def train(
     require_apart(training, dev)
     require_files(training, dev)
     plan = plan_draws([part.table for part in parts], recipe.data, recipe.seed)
-    steps = _steps(recipe, len(training.table))
+    steps = steps_of(recipe.training, len(training.table))
     store = ClipStore(training, preload=recipe.data.preload, progress=progress)
     detector = build_detector(recipe.detector, seed=recipe.seed)
     if not any(True for _ in detector.trained_parameters()):
@@ -188,15 +187,6 @@ def _require_finite(detector: Detector) -> None:
             raise LoradarError(
                 f"{name} is no longer finite: lower training.learning_rate, or train in fp32"
             )
-
-
-def _steps(recipe: Recipe, clips: int) -> int:
-    if recipe.training.steps is not None:
-        return recipe.training.steps
-    epochs = recipe.training.epochs or 1.0
-    return max(
-        1, math.ceil(epochs * clips / (recipe.training.batch_size * recipe.training.accumulate))
-    )
 
 
 def _class_weights(recipe: Recipe, plan: DrawPlan | MixedPlan) -> torch.Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,14 @@ def adamw(
         ],
         lr=training.learning_rate,
     )
+
+
+def steps_of(training: TrainingConfig, clips: int) -> int:
+    """Return the optimiser steps of a run over so many training clips."""
+    if training.steps is not None:
+        return training.steps
+    passes = (training.epochs or 1.0) * clips
+    return max(1, math.ceil(passes / (training.batch_size * training.accumulate)))
 
 
 def arguments(
