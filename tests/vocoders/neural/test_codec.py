@@ -37,10 +37,27 @@ def test_the_number_of_codebooks_counts_and_all_are_the_default():
         model.resynthesise(x, {"codebooks": n}, np.random.default_rng(n)) for n in range(1, 5)
     ]
     assert not torch.allclose(copies[0], copies[3], atol=1e-6)
-    assert torch.equal(copies[3], model.resynthesise(x, {}, np.random.default_rng(9)))
+    first = model.resynthesise(x, {}, np.random.default_rng(9))
+    assert torch.equal(first, model.resynthesise(x, {"codebooks": 4}, np.random.default_rng(9)))
     for wrong in (0, 5):
         with pytest.raises(ValueError, match=r"not in 1\.\.4"):
             model.resynthesise(x, {"codebooks": wrong}, np.random.default_rng(0))
+
+
+def test_the_hiss_follows_its_generator_and_its_gains():
+    model = built()
+    x = torch.randn(1, 2560) * 0.05
+    copies = [model.resynthesise(x, {}, np.random.default_rng(seed)) for seed in (0, 1)]
+    assert not torch.allclose(copies[0], copies[1], atol=1e-6)
+    frames = model.encode(x)
+    with torch.no_grad():
+        model.noise_gain.weight.zero_()
+        model.noise_gain.bias.fill_(0.0)
+        model.noise_gain.bias[:128] = -20.0
+        hiss = model._hiss(frames.new_zeros(1, 20, 16), torch.randn(model.noise_shape(frames)))
+    power = torch.fft.rfft(hiss).abs().square()[0]
+    assert hiss.shape == x.shape
+    assert power[:600].sum() < 0.02 * power[680:].sum()
 
 
 def test_training_reaches_every_weight_and_lowers_the_waveform_error():

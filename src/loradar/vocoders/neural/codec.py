@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from loradar.vocoders.neural.base import NeuralVocoder, TrainingOutput, VocoderConfig
 from loradar.vocoders.neural.blocks import ConvNeXt
+from loradar.vocoders.neural.istft import overlap_add
 from loradar.vocoders.neural.level import LEVEL
 from loradar.vocoders.neural.mel import LogMel
 from loradar.vocoders.neural.quantiser import ResidualQuantiser
@@ -27,6 +28,7 @@ STRIDES = (4, 32)
 _KERNEL = 7
 _DILATIONS = (1, 3, 9)
 _BANDS = 80
+_FAINT, _LOUDEST = -3.0, 5.0  # log gains of the noise: at the start, at most
 
 
 class CodecConfig(VocoderConfig):
@@ -66,7 +68,7 @@ class CodecConfig(VocoderConfig):
 
 
 class CodecVocoder(NeuralVocoder):
-    """Waveform -> frames -> codes -> frames -> waveform."""
+    """Waveform -> frames -> codes -> frames -> waveform and filtered noise."""
 
     config: CodecConfig
 
@@ -93,6 +95,12 @@ class CodecVocoder(NeuralVocoder):
             *(Residual(half, dilation) for dilation in _DILATIONS),
             _upsampling(half, 1, STRIDES[1], overlap=4),
         )
+        # Noise of a spectrum that the frames tell: transposed convolutions alone buzz at the frame
+        # rate where speech hisses.
+        self.noise_gain = nn.Linear(width, self.frame.kernel_size[0] // 2 + 1)
+        nn.init.constant_(self.noise_gain.bias, _FAINT)
+        taper = torch.hann_window(self.frame.kernel_size[0])
+        self.register_buffer("taper", taper, persistent=False)
 
     def _stack(self) -> nn.Sequential:
         c = self.config
@@ -107,10 +115,38 @@ class CodecVocoder(NeuralVocoder):
         frames = frames + self.embed_levels(levels)
         return self.to_code(self.analysis(frames))  # type: ignore[no-any-return]
 
-    def decode(self, frames: Tensor) -> Tensor:
-        """Map frames [B, N, code_width] to a waveform [B, N * hop]."""
-        hidden: Tensor = self.synthesis(self.from_code(frames)).transpose(1, 2)
-        return self.upsample(hidden)[:, 0] * LEVEL  # type: ignore[no-any-return]
+    def decode(self, frames: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Map frames to a waveform.
+
+        Parameters
+        ----------
+        frames : Tensor, [B, N, code_width]
+            Quantised.
+        noise : Tensor, [B, N, bins, 2], optional
+            White, of unit variance; drawn from torch's generator when None.
+
+        Returns
+        -------
+        Tensor, [B, N * hop]
+        """
+        hidden: Tensor = self.synthesis(self.from_code(frames))
+        if noise is None:
+            noise = torch.randn(self.noise_shape(frames), device=frames.device)
+        tonal: Tensor = self.upsample(hidden.transpose(1, 2))[:, 0]
+        return (tonal + self._hiss(hidden, noise)) * LEVEL
+
+    def noise_shape(self, frames: Tensor) -> tuple[int, ...]:
+        """Return the shape of the noise for frames [B, N, code_width]."""
+        return (*frames.shape[:2], self.noise_gain.out_features, 2)
+
+    def _hiss(self, hidden: Tensor, noise: Tensor) -> Tensor:
+        """Filter noise frame by frame (DDSP, Engel et al. 2020, section 4.2): [B, N * hop]."""
+        gain = self.noise_gain(hidden).float().clamp_max(_LOUDEST).exp()
+        taper = self.get_buffer("taper")
+        pieces = torch.fft.irfft(gain * torch.view_as_complex(noise), taper.numel()) * taper
+        # Frame n is centred at the middle of its hop, as `frame` cuts it.
+        start = (taper.numel() - self.hop) // 2
+        return overlap_add(pieces, self.hop)[:, start : start + hidden.shape[1] * self.hop]
 
     def training_output(self, waveform: Tensor) -> TrainingOutput:
         """Code ``waveform`` [B, T]; every row with its own random number of codebooks.
@@ -138,7 +174,7 @@ class CodecVocoder(NeuralVocoder):
     ) -> Tensor:
         """Copy ``waveform`` [1, T] by way of its codes.
 
-        ``settings["codebooks"]`` is the number used, 1 to all (default: all). Nothing is random.
+        ``settings["codebooks"]`` is the number used, 1 to all (default: all).
         """
         count = int(settings.get("codebooks", self.config.codebooks))
         if not 1 <= count <= self.config.codebooks:
@@ -146,7 +182,8 @@ class CodecVocoder(NeuralVocoder):
         length = waveform.shape[-1]
         frames = self.encode(F.pad(waveform, (0, -length % self.hop)))
         codes = self.quantiser.encode(frames, count)
-        return self.decode(self.quantiser.decode(codes))[:, :length]
+        noise = rng.standard_normal(self.noise_shape(frames), dtype=np.float32)
+        return self.decode(self.quantiser.decode(codes), torch.from_numpy(noise))[:, :length]
 
 
 def _upsampling(before: int, after: int, stride: int, overlap: int) -> nn.ConvTranspose1d:
