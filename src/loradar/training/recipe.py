@@ -308,7 +308,8 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def _names_another_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return any(key in new and old.get(key) != new[key] for key in ("type", "mode", "name"))
+    kinds = ("type", "mode", "name", "model_type")
+    return any(key in new and old.get(key) != new[key] for key in kinds)
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -171,6 +171,8 @@ def arguments(
         lr_scheduler_type=schedule,
         warmup_steps=round(training.warmup * steps),
         max_grad_norm=training.max_gradient_norm,
+        # Said outright, or bf16 is refused on a processor.
+        use_cpu=not torch.accelerator.is_available(),
         bf16=training.precision == "bf16",
         fp16=training.precision == "fp16",
         eval_strategy="steps" if evaluates else "no",
