@@ -47,21 +47,13 @@ class _Pool:
         self.first = first
         self.real = rows[real]
         self.by_attack = [rows[~real & (names == name)] for name in sorted(set(names[~real]))]
-        pairs = (
-            table["pair_id"].astype(str).to_numpy()
-            if "pair_id" in table
-            else np.full(len(table), "")
-        )
-        sources: dict[str, list[int]] = {}
-        corpora: dict[str, list[int]] = {}
-        places = table["corpus"].to_numpy()
-        for row in self.real:
-            if pairs[row]:
-                sources.setdefault(pairs[row], []).append(int(row))
-            corpora.setdefault(places[row], []).append(int(row))
+        pairs = _texts(table, "pair_id")
+        corpora = _texts(table, "corpus")
+        sources, neighbours = _rows_by(pairs, self.real), _rows_by(corpora, self.real)
+        sources.pop("", None)
         #: For each spoofed clip the real ones it may stand beside.
         self.beside = {
-            int(row): np.array(sources.get(pairs[row]) or corpora.get(places[row]) or self.real)
+            int(row): sources.get(pairs[row], neighbours.get(corpora[row], self.real))
             for row in rows[~real]
         }
 
@@ -74,6 +66,19 @@ class _Pool:
         spoof = int(attack[rng.integers(len(attack))])
         beside = self.beside[spoof]
         return self.first + int(beside[rng.integers(len(beside))]), self.first + spoof
+
+
+def _texts(table: pd.DataFrame, column: str) -> np.ndarray:
+    if column not in table:
+        return np.full(len(table), "")
+    return table[column].astype(str).to_numpy()
+
+
+def _rows_by(values: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        found.setdefault(values[row], []).append(int(row))
+    return {value: np.array(places) for value, places in found.items()}
 
 
 class PairPlan:
