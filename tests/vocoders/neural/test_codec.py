@@ -44,20 +44,29 @@ def test_the_number_of_codebooks_counts_and_all_are_the_default():
             model.resynthesise(x, {"codebooks": wrong}, np.random.default_rng(0))
 
 
-def test_the_hiss_follows_its_generator_and_its_gains():
+def test_the_hiss_follows_its_generator():
     model = built()
     x = torch.randn(1, 2560) * 0.05
     copies = [model.resynthesise(x, {}, np.random.default_rng(seed)) for seed in (0, 1)]
     assert not torch.allclose(copies[0], copies[1], atol=1e-6)
-    frames = model.encode(x)
+
+
+def test_the_filters_shape_both_sources():
+    model = built()
+    frames = torch.zeros(1, 40, 8)
+    hidden, tonal = torch.zeros(1, 40, 16), torch.randn(1, 40 * 128)
+    noise = torch.randn(model.noise_shape(frames))
     with torch.no_grad():
-        model.noise_gain.weight.zero_()
-        model.noise_gain.bias.fill_(0.0)
-        model.noise_gain.bias[:128] = -20.0
-        hiss = model._hiss(frames.new_zeros(1, 20, 16), torch.randn(model.noise_shape(frames)))
+        model.filters.weight.zero_()
+        model.filters.bias.fill_(-30.0)
+        bias = model.filters.bias.view(2, 257)
+        bias[0] = 0.0
+        assert torch.allclose(model._filtered(hidden, tonal, noise), tonal, atol=1e-5)
+        bias[0], bias[1, 128:] = -30.0, 0.0
+        hiss = model._filtered(hidden, tonal, noise)
     power = torch.fft.rfft(hiss).abs().square()[0]
-    assert hiss.shape == x.shape
-    assert power[:600].sum() < 0.02 * power[680:].sum()
+    assert power[: 20 * 60].sum() < 0.02 * power[20 * 68 :].sum()
+    assert power[20 * 68 :].mean().sqrt().item() == pytest.approx((40 * 128) ** 0.5, rel=0.3)
 
 
 def test_training_reaches_every_weight_and_lowers_the_waveform_error():

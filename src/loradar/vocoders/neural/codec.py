@@ -28,7 +28,8 @@ STRIDES = (4, 32)
 _KERNEL = 7
 _DILATIONS = (1, 3, 9)
 _BANDS = 80
-_FAINT, _LOUDEST = -3.0, 5.0  # log gains of the noise: at the start, at most
+_FAINT, _LOUDEST = -1.0, 6.0  # log gains of the filters: at the start, at most
+_MEAN_LEVEL, _LEVEL_RANGE = -3.0, 3.0  # of log-mel, roughly
 
 
 class CodecConfig(VocoderConfig):
@@ -44,7 +45,7 @@ class CodecConfig(VocoderConfig):
     least_codebooks : int
         Training, and copies, use from so many codebooks to all.
     commitment, waveform : float
-        Weights of the commitment loss and of the waveform's absolute error.
+        Weights of the commitment loss and of the waveform's absolute error below 1 kHz.
     """
 
     family: Literal["codec"] = "codec"
@@ -80,9 +81,10 @@ class CodecVocoder(NeuralVocoder):
         # Linear from samples to frames and, last, from channels to samples: waveforms are learnt
         # several times sooner than through strides with activations between.
         self.frame = nn.Conv1d(1, width, 4 * self.hop, self.hop, padding=3 * self.hop // 2)
-        # Levels, which are slow to learn from samples, are told.
+        # Levels, which are slow to learn from samples, are told as log-mel.
         self.levels = LogMel(_BANDS, 4 * self.hop, self.hop, 4 * self.hop)
         self.embed_levels = nn.Linear(_BANDS, width)
+        self.norm = nn.LayerNorm(width, eps=1e-8)
         self.analysis = self._stack()
         self.to_code = nn.Linear(width, config.code_width)
         self.quantiser = ResidualQuantiser(
@@ -95,12 +97,10 @@ class CodecVocoder(NeuralVocoder):
             *(Residual(half, dilation) for dilation in _DILATIONS),
             _upsampling(half, 1, STRIDES[1], overlap=4),
         )
-        # Noise of a spectrum that the frames tell: transposed convolutions alone buzz at the frame
-        # rate where speech hisses.
-        self.noise_gain = nn.Linear(width, self.frame.kernel_size[0] // 2 + 1)
-        nn.init.constant_(self.noise_gain.bias, _FAINT)
-        taper = torch.hann_window(self.frame.kernel_size[0])
-        self.register_buffer("taper", taper, persistent=False)
+        # A filter for what the transposed convolutions make and one for noise, both told by the
+        # frames: levels span 60 dB, and without noise, hiss would buzz at the frame rate.
+        self.filters = nn.Linear(width, 2 * (self.levels.n_fft // 2 + 1))
+        nn.init.constant_(self.filters.bias, _FAINT)
 
     def _stack(self) -> nn.Sequential:
         c = self.config
@@ -112,7 +112,8 @@ class CodecVocoder(NeuralVocoder):
         """Map [B, T], T a multiple of ``hop``, to frames [B, T // hop, code_width]."""
         frames: Tensor = self.frame(waveform[:, None] / LEVEL).transpose(1, 2)
         levels = self.levels(waveform)[..., : frames.shape[1]].transpose(1, 2)
-        frames = frames + self.embed_levels(levels)
+        # Shape and level apart, so that quiet frames are coded as well as loud ones.
+        frames = self.norm(frames) + self.embed_levels((levels - _MEAN_LEVEL) / _LEVEL_RANGE)
         return self.to_code(self.analysis(frames))  # type: ignore[no-any-return]
 
     def decode(self, frames: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -133,20 +134,39 @@ class CodecVocoder(NeuralVocoder):
         if noise is None:
             noise = torch.randn(self.noise_shape(frames), device=frames.device)
         tonal: Tensor = self.upsample(hidden.transpose(1, 2))[:, 0]
-        return (tonal + self._hiss(hidden, noise)) * LEVEL
+        return self._filtered(hidden, tonal.float(), noise) * LEVEL
 
     def noise_shape(self, frames: Tensor) -> tuple[int, ...]:
         """Return the shape of the noise for frames [B, N, code_width]."""
-        return (*frames.shape[:2], self.noise_gain.out_features, 2)
+        return (*frames.shape[:2], self.levels.n_fft // 2 + 1, 2)
 
-    def _hiss(self, hidden: Tensor, noise: Tensor) -> Tensor:
-        """Filter noise frame by frame (DDSP, Engel et al. 2020, section 4.2): [B, N * hop]."""
-        gain = self.noise_gain(hidden).float().clamp_max(_LOUDEST).exp()
-        taper = self.get_buffer("taper")
-        pieces = torch.fft.irfft(gain * torch.view_as_complex(noise), taper.numel()) * taper
+    def _filtered(self, hidden: Tensor, tonal: Tensor, noise: Tensor) -> Tensor:
+        """Filter both sources frame by frame and add them (DDSP, Engel et al. 2020, section 4.2).
+
+        Parameters
+        ----------
+        hidden : Tensor, [B, N, width]
+            Tells the filters.
+        tonal : Tensor, [B, N * hop]
+            Of the transposed convolutions.
+        noise : Tensor, [B, N, bins, 2]
+            White, of unit variance.
+
+        Returns
+        -------
+        Tensor, [B, N * hop]
+        """
+        taper = self.levels.get_buffer("taper")
+        size = taper.numel()
         # Frame n is centred at the middle of its hop, as `frame` cuts it.
-        start = (taper.numel() - self.hop) // 2
-        return overlap_add(pieces, self.hop)[:, start : start + hidden.shape[1] * self.hop]
+        start = (size - self.hop) // 2
+        spectrum = torch.fft.rfft(F.pad(tonal, (start, start)).unfold(-1, size, self.hop) * taper)
+        white = torch.view_as_complex(noise) * taper.square().sum().div(2).sqrt()
+        gain, hiss = self.filters(hidden).float().clamp_max(_LOUDEST).exp().chunk(2, dim=-1)
+        pieces = torch.fft.irfft(gain * spectrum + hiss * white, size) * taper
+        weight = overlap_add(taper.square().expand(1, pieces.shape[1], size), self.hop)
+        total = overlap_add(pieces, self.hop) / weight.clamp_min(1e-3)
+        return total[:, start : start + tonal.shape[1]]
 
     def training_output(self, waveform: Tensor) -> TrainingOutput:
         """Code ``waveform`` [B, T]; every row with its own random number of codebooks.
@@ -164,7 +184,7 @@ class CodecVocoder(NeuralVocoder):
         copy = self.decode(quantised)
         losses = {
             "commitment": c.commitment * commitment,
-            "waveform": c.waveform * F.l1_loss(copy.float(), waveform) / LEVEL,
+            "waveform": c.waveform * F.l1_loss(_low(copy.float()), _low(waveform)) / LEVEL,
         }
         return TrainingOutput(copy, losses)
 
@@ -184,6 +204,14 @@ class CodecVocoder(NeuralVocoder):
         codes = self.quantiser.encode(frames, count)
         noise = rng.standard_normal(self.noise_shape(frames), dtype=np.float32)
         return self.decode(self.quantiser.decode(codes), torch.from_numpy(noise))[:, :length]
+
+
+def _low(waveform: Tensor) -> Tensor:
+    """Return [B, T] below some 1 kHz, as [B, T // 4].
+
+    Waves above cannot be coded at these rates: their error alone would ask for silence.
+    """
+    return F.avg_pool1d(waveform[:, None], 8, 4, padding=2)[:, 0]
 
 
 def _upsampling(before: int, after: int, stride: int, overlap: int) -> nn.ConvTranspose1d:
