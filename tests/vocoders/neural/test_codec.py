@@ -66,7 +66,9 @@ def test_the_filters_shape_both_sources():
         hiss = model._filtered(hidden, tonal, noise)
     power = torch.fft.rfft(hiss).abs().square()[0]
     assert power[: 20 * 60].sum() < 0.02 * power[20 * 68 :].sum()
-    assert power[20 * 68 :].mean().sqrt().item() == pytest.approx((40 * 128) ** 0.5, rel=0.3)
+    # Frames of noise are independent, so they add by power: half of what frames of one wave do.
+    level = power[20 * 68 :].mean().sqrt().item() / (40 * 128) ** 0.5
+    assert level == pytest.approx(0.5, rel=0.2)
 
 
 def test_training_reaches_every_weight_and_lowers_the_waveform_error():

@@ -90,3 +90,13 @@ def test_absent_weights_are_told(shipped):
     assert "gan" in weights.missing_vocoder("gan")
     with pytest.raises(CheckpointError, match="gan"):
         load_vocoder("gan")
+
+
+def test_what_ships_is_listed_small_and_whole():
+    load_vocoder.cache_clear()
+    paths = sorted(weights.SHIPPED.glob("*.safetensors"))
+    lines = (weights.SHIPPED / weights.SUMS).read_text(encoding="utf-8").splitlines()
+    assert [line.split()[1] for line in lines] == [path.name for path in paths]
+    for path in paths:
+        assert path.stat().st_size <= 5_000_000
+        assert load_vocoder(path.stem).config.family == path.stem
