@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,14 @@ def test_the_page_states_every_attack_setting_and_range() -> None:
             if attack.kind != "neural" and key != "acoustic":
                 for word in _words(attack.draw[key]):  # type: ignore[index]
                     assert word in row, f"{name}: {key}: {word}"
+
+
+def test_neural_attacks_tell_what_is_missing_without_torch() -> None:
+    program = (
+        "import sys\n"
+        "from loradar.vocoders.attacks import ATTACKS\n"
+        "told = [attack.missing() or attack.weights() for attack in ATTACKS.values()]\n"
+        "assert all(told[11:15]), told\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -40,6 +40,10 @@ def _nothing_missing() -> str | None:
     return None
 
 
+def _no_weights() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Attack:
     """One way to make a copy.
@@ -60,6 +64,9 @@ class Attack:
         Whether copies run in time with their source, to 10 ms.
     needs : frozenset of str
         What a source must offer, of ``transcript`` and ``other``.
+    weights : callable
+        ``() -> text``: SHA-256 of the trained weights that copies are made with now; empty for
+        attacks that are code alone.
     """
 
     name: str
@@ -70,3 +77,4 @@ class Attack:
     missing: Callable[[], str | None] = _nothing_missing
     aligned: bool = True
     needs: frozenset[str] = frozenset()
+    weights: Callable[[], str] = _no_weights

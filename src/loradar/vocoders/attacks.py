@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from loradar.errors import ConfigError
 from loradar.vocoders.analysis import Samples
 from loradar.vocoders.attack import Attack, Source
 from loradar.vocoders.classical import CLASSICAL
+from loradar.vocoders.neural.shipped import missing_vocoder, weights_digest
 from loradar.vocoders.programs import PROGRAMS
 
 __all__ = ["ATTACKS", "Attack", "Source", "choose"]
@@ -22,7 +24,7 @@ _LACKING = {
 
 
 def _neural(name: str) -> Attack:
-    """Stand in for an attack of `loradar.vocoders.neural`, which loads torch, until it is used."""
+    """Stand in for an attack of `loradar.vocoders.neural.attacks`, which loads torch when used."""
 
     def entry() -> Attack:
         from loradar.vocoders.neural.attacks import NEURAL
@@ -35,10 +37,15 @@ def _neural(name: str) -> Attack:
     def render(source: Source, settings: Mapping[str, Any], rng: np.random.Generator) -> Samples:
         return entry().render(source, settings, rng)
 
-    def missing() -> str | None:
-        return entry().missing()
-
-    return Attack(name, name, "neural", draw, render, missing)
+    return Attack(
+        name,
+        name,
+        "neural",
+        draw,
+        render,
+        missing=partial(missing_vocoder, name),
+        weights=partial(weights_digest, name),
+    )
 
 
 ATTACKS: dict[str, Attack] = {

@@ -1,13 +1,14 @@
 """Files of weights."""
 
 import hashlib
+import os
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from loradar.errors import CheckpointError
-from loradar.vocoders.neural import weights
+from loradar.vocoders.neural import shipped as files
 from loradar.vocoders.neural.config import build_vocoder
 from loradar.vocoders.neural.istft import IstftConfig
 from loradar.vocoders.neural.weights import load_vocoder, read_vocoder, save_vocoder
@@ -26,11 +27,9 @@ def shipped(tmp_path, monkeypatch, model):
     path = tmp_path / "istft.safetensors"
     save_vocoder(model, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (tmp_path / weights.SUMS).write_text(f"{digest}  {path.name}\n")
-    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
-    load_vocoder.cache_clear()
-    yield path
-    load_vocoder.cache_clear()
+    (tmp_path / files.SUMS).write_text(f"{digest}  {path.name}\n")
+    monkeypatch.setattr(files, "SHIPPED", tmp_path)
+    return path
 
 
 def test_there_and_back(model, tmp_path):
@@ -81,21 +80,39 @@ def test_altered_weights_are_refused(shipped):
     data = bytearray(shipped.read_bytes())
     data[-1] ^= 1
     shipped.write_bytes(data)
-    with pytest.raises(CheckpointError, match="altered"):
+    reason = files.missing_vocoder("istft")
+    assert reason == (
+        "its weights (istft.safetensors) are not as SHA256SUMS has them: install loradar again"
+    )
+    with pytest.raises(CheckpointError, match=r"neural vocoder istft: its weights .* not as"):
         load_vocoder("istft")
 
 
-def test_absent_weights_are_told(shipped):
-    assert weights.missing_vocoder("istft") is None
-    assert "gan" in weights.missing_vocoder("gan")
-    with pytest.raises(CheckpointError, match="gan"):
+def test_absent_weights_are_told_without_a_path(shipped):
+    assert files.missing_vocoder("istft") is None
+    assert files.missing_vocoder("gan") == (
+        "its weights (gan.safetensors) are not in this installation: install loradar again"
+    )
+    assert files.weights_digest("gan") == ""
+    with pytest.raises(CheckpointError, match="neural vocoder gan: its weights"):
         load_vocoder("gan")
+    (shipped.parent / files.SUMS).unlink()
+    assert "not as SHA256SUMS" in str(files.missing_vocoder("istft"))
+
+
+def test_weights_that_change_are_read_again(shipped):
+    before, digest = load_vocoder("istft"), files.weights_digest("istft")
+    save_vocoder(build_vocoder(CONFIG), shipped)
+    os.utime(shipped, ns=(1, 1))
+    now = files.weights_digest("istft")
+    assert now == hashlib.sha256(shipped.read_bytes()).hexdigest() != digest
+    (shipped.parent / files.SUMS).write_text(f"{now}  {shipped.name}\n")
+    assert load_vocoder("istft") is not before
 
 
 def test_what_ships_is_listed_small_and_whole():
-    load_vocoder.cache_clear()
-    paths = sorted(weights.SHIPPED.glob("*.safetensors"))
-    lines = (weights.SHIPPED / weights.SUMS).read_text(encoding="utf-8").splitlines()
+    paths = sorted(files.SHIPPED.glob("*.safetensors"))
+    lines = (files.SHIPPED / files.SUMS).read_text(encoding="utf-8").splitlines()
     assert [line.split()[1] for line in lines] == [path.name for path in paths]
     for path in paths:
         assert path.stat().st_size <= 5_000_000

@@ -17,7 +17,8 @@ from loradar.vocoders.analysis import Samples, centred, like
 from loradar.vocoders.attack import Attack, Source
 from loradar.vocoders.neural.base import NeuralVocoder
 from loradar.vocoders.neural.level import gain_to_level
-from loradar.vocoders.neural.weights import load_vocoder, missing_vocoder
+from loradar.vocoders.neural.shipped import missing_vocoder, weights_digest
+from loradar.vocoders.neural.weights import load_vocoder
 from loradar.vocoders.ranges import Ranges, Span
 
 PIECE = 60 * SAMPLE_RATE  # longer clips go through in pieces, so that memory stays bounded
@@ -91,7 +92,15 @@ def _attack(name: str, **ranges: Any) -> Attack:
         model = load_vocoder(name)
         return copy_speech(model, source.samples, source.sample_rate, settings, rng)
 
-    return Attack(name, name, "neural", Ranges(ranges), render, partial(missing_vocoder, name))
+    return Attack(
+        name,
+        name,
+        "neural",
+        Ranges(ranges),
+        render,
+        missing=partial(missing_vocoder, name),
+        weights=partial(weights_digest, name),
+    )
 
 
 NEURAL: dict[str, Attack] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from loradar.errors import CheckpointError
-from loradar.files import atomic_path, sha256_of
+from loradar.files import atomic_path
 from loradar.vocoders.neural.base import NeuralVocoder
 from loradar.vocoders.neural.config import AnyVocoderConfig, build_vocoder
+from loradar.vocoders.neural.shipped import missing_vocoder, weights_digest, weights_path
 
-SHIPPED = Path(__file__).parents[1] / "weights"
-SUMS = "SHA256SUMS"
 FORMAT = "loradar-vocoder-1"
 
 
@@ -92,9 +91,8 @@ def read_vocoder(path: Path | str) -> NeuralVocoder:
     return model.eval().requires_grad_(False)
 
 
-@cache
 def load_vocoder(name: str) -> NeuralVocoder:
-    """Return a shipped model, read once a process.
+    """Return a shipped model, read once a process and again when its file changes.
 
     Parameters
     ----------
@@ -108,23 +106,10 @@ def load_vocoder(name: str) -> NeuralVocoder:
     """
     missing = missing_vocoder(name)
     if missing:
-        raise CheckpointError(missing)
-    path = SHIPPED / f"{name}.safetensors"
-    if sha256_of(path) != _sums().get(path.name):
-        raise CheckpointError(f"{path}: altered: its SHA-256 is not in {SUMS}; install again")
+        raise CheckpointError(f"neural vocoder {name}: {missing}")
+    return _shipped(weights_path(name), weights_digest(name))
+
+
+@lru_cache(maxsize=8)
+def _shipped(path: Path, digest: str) -> NeuralVocoder:
     return read_vocoder(path)
-
-
-def missing_vocoder(name: str) -> str | None:
-    """Return None when a shipped model is there, else one line that says what is missing."""
-    if (SHIPPED / f"{name}.safetensors").is_file():
-        return None
-    return f"the weights of the neural vocoder {name} are not installed ({SHIPPED})"
-
-
-def _sums() -> dict[str, str]:
-    path = SHIPPED / SUMS
-    if not path.is_file():
-        raise CheckpointError(f"{path}: is missing; install again")
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: digest for digest, name in lines}
