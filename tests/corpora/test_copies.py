@@ -40,6 +40,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return Manifest(table, folder=folder)
 
 
+def _louder_end(clip, settings, rng):
+    return clip.samples * np.linspace(0.5, 1.0, len(clip.samples), dtype=np.float32)
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): sha256_of(path)
@@ -144,6 +148,31 @@ def test_a_source_that_changed_is_copied_again(source: Manifest, tmp_path: Path)
     sf.write(clip, samples[::-1], RATE)
     os.utime(clip, ns=(1, 1))
     assert make_copies(manifest, tmp_path / "out", attacks=["sinusoidal"], workers=1).made == 1
+
+
+def test_copies_by_other_weights_are_made_again(
+    source: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    weights = ["a" * 64]
+    attack = Attack(
+        "net", "net", "neural", lambda rng: {"n": 1}, _louder_end, weights=lambda: weights[0]
+    )
+    monkeypatch.setitem(ATTACKS, "net", attack)
+    asked = {"attacks": ["net", "sinusoidal"], "workers": 1}
+    result = make_copies(source, tmp_path / "out", **asked)
+    told = result.manifest.table.set_index("attack")["settings"]
+    assert [json.loads(text) for text in told["net"]] == [{"n": 1, "weights": "a" * 12}] * 2
+    assert all("weights" not in text for text in told["sinusoidal"])
+    assert make_copies(source, tmp_path / "out", **asked).made == 0
+    weights[0] = "b" * 64
+    with caplog.at_level("INFO", "loradar"):
+        assert make_copies(source, tmp_path / "out", **asked).made == 2
+    assert "the weights of net have changed: 2 clips are made again" in caplog.messages
+    make_copies(source, tmp_path / "fresh", **asked)
+    assert _hashes(tmp_path / "out") == _hashes(tmp_path / "fresh")
 
 
 def test_other_arguments_are_refused(source: Manifest, tmp_path: Path) -> None:

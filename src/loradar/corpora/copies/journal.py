@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from loradar.corpora.copies.plan import Job
-from loradar.corpora.copies.render import Options, Outcome
+from loradar.corpora.copies.render import Options, Outcome, outdated
 from loradar.errors import InputError
 
 NAME = "copies.jsonl"
@@ -97,9 +97,14 @@ class Journal:
         self._stamps[outcome.name] = tuple(stamp) if stamp else None
 
     def is_done(self, job: Job) -> bool:
-        """Whether all of a clip was made, its source is unchanged and its files are there."""
+        """Whether all of a clip was made and still stands.
+
+        Its source and the weights that made its copies are unchanged, and its files are there.
+        """
         outcome = self.outcomes.get(job.name)
         if outcome is None or outcome.skipped or self._stamps[job.name] != stamp_of(job.path):
+            return False
+        if outdated(outcome):
             return False
         files = (self._options.path(job.name, attack) for attack in outcome.seconds)
         return all(file.is_file() for file in files)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import importlib
 import io
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,7 @@ from loradar.corpora.copies.channels import choose_channels
 from loradar.corpora.copies.journal import Journal
 from loradar.corpora.copies.plan import NAME, VOICE, Job, bona_fide, fill_splits, offers, plan
 from loradar.corpora.copies.pool import spread
-from loradar.corpora.copies.render import Options, Outcome, render
+from loradar.corpora.copies.render import Options, Outcome, outdated, render
 from loradar.corpora.manifest import COLUMNS, Manifest, write_manifest
 from loradar.errors import ConfigError, InputError
 from loradar.files import write_text
@@ -137,9 +139,12 @@ def make_copies(
         "source": _fingerprint(table, jobs),
         "clips": len(jobs),
     }
+    processes = _processes(workers, jobs, chosen)
+    if processes == 1 and any(attack.kind == "neural" for attack in chosen):
+        importlib.import_module("torch")  # before the pool holds this process to one thread
     with Journal(options, arguments) as journal:
         _remove_leftovers(out)
-        made = _make(jobs, options, journal, _processes(workers, jobs, chosen), progress)
+        made = _make(jobs, options, journal, processes, progress)
         outcomes = journal.outcomes
     return _conclude(out, table, jobs, options, outcomes, made)
 
@@ -156,6 +161,8 @@ def _make(
     kept = len(jobs) - len(due)
     if kept:
         _LOG.info("%d of %d clips are there already", kept, len(jobs))
+    for name, count in _outdated(due, journal).items():
+        _LOG.warning("the weights of %s have changed: %d clips are made again", name, count)
     told = 0
     done = kept
     work = functools.partial(render, options=options)
@@ -174,6 +181,12 @@ def _make(
             f"{error}; {done} of {len(jobs)} clips are done, the same command goes on from there"
         ) from None
     return len(due)
+
+
+def _outdated(due: Sequence[Job], journal: Journal) -> Counter[str]:
+    """Count for each attack the clips that earlier weights made."""
+    earlier = (journal.outcomes[job.name] for job in due if job.name in journal.outcomes)
+    return Counter(name for outcome in earlier for name in outdated(outcome))
 
 
 def _conclude(

@@ -23,6 +23,7 @@ from loradar.errors import InputError
 from loradar.files import atomic_path
 from loradar.vocoders.attacks import ATTACKS, Attack, Source
 
+WEIGHTS = "weights"  # among the settings of a neural copy: the start of its weights' SHA-256
 _PEAK = 0.99
 _OTHER_SECONDS = 10.0  # of the other voice: enough for its statistics
 
@@ -120,6 +121,19 @@ def render(job: Job, options: Options) -> Outcome:
     return Outcome(job.name, seconds, settings, skipped, note)
 
 
+def outdated(outcome: Outcome) -> list[str]:
+    """Return the attacks of a clip whose weights are no longer those that made its copies."""
+    return [
+        name
+        for name, text in outcome.settings.items()
+        if json.loads(text).get(WEIGHTS, "") != _weights(ATTACKS[name])
+    ]
+
+
+def _weights(attack: Attack) -> str:
+    return attack.weights()[:12]
+
+
 def _skip(job: Job, reason: str) -> Outcome:
     return Outcome(job.name, {}, {}, {"": reason})
 
@@ -128,11 +142,14 @@ def _copy(
     attack: Attack, samples: Samples, job: Job, seeds: tuple[object, ...]
 ) -> tuple[Samples, Mapping[str, Any]]:
     """Return a copy with the source's RMS, and its settings."""
-    settings = told = attack.draw(generator(*seeds, "settings"))
+    settings = attack.draw(generator(*seeds, "settings"))
+    told = dict(settings)
     other = None
     if "other" in attack.needs:
         other, path = _other_voice(job)
-        told = {**settings, "other": Path(path).stem}
+        told["other"] = Path(path).stem
+    if weights := _weights(attack):
+        told[WEIGHTS] = weights
     source = Source(samples, SAMPLE_RATE, job.transcript, other)
     copy = np.asarray(attack.render(source, settings, generator(*seeds, "render")), np.float32)
     if attack.aligned and len(copy) != len(samples):
