@@ -41,7 +41,7 @@ def clips_to_score(suite: str, manifest: Manifest) -> Manifest:
 def run_suite(
     suite: str, manifest: Manifest, scored: dict[str, pd.DataFrame], *, resamples: int
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Compute the suite's report for models and for the two baselines that need no model.
+    """Compute the suite's report for models and for the baselines that need no model.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def run_suite(
         The same for people, in percent.
     """
     from loradar.audio.reading import load_audio
-    from loradar.evaluation.suites.baselines import corpus_prior, trivial
+    from loradar.evaluation.suites.baselines import corpus_prior, lfcc_gmm, trivial
     from loradar.evaluation.table import mini_frame
 
     fold = fold_of(suite)
@@ -75,6 +75,7 @@ def run_suite(
         systems |= {
             "corpus_prior": corpus_prior(clips, fold),
             "trivial_features": trivial(clips, fold, load_audio),
+            "lfcc_gmm": lfcc_gmm(clips, fold, load_audio),
         }
     report = {
         row: mini_report(clips.assign(score=scores), fold, resamples=resamples)
