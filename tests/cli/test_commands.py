@@ -78,7 +78,7 @@ def test_the_table_for_people_is_in_percent(loradar, tiny_model, tiny_corpus):
         (["--on", "MANIFEST", "--ood", "A99"], "A99"),
         (["--on", "MANIFEST", "--by", "nothing"], "nothing"),
         (["--on", "MANIFEST", "--windows", "some"], "all or first"),
-        (["--on", "MANIFEST", "--suite", "mini"], "mini_fold_a"),
+        (["--on", "MANIFEST", "--suite", "mini_c"], "mini_fold_a"),
         (["--on", "MANIFEST", "--plot", "det.jpg"], "must end in .png"),
         (["--on", "MANIFEST", "--save-scores", "scores.parquet"], "must end in .csv"),
         (["--on", "MANIFEST", "--by", "attack", "--by", "speaker", "--ood", "hum"], "one --by"),

@@ -15,7 +15,15 @@ from loradar.evaluation.suites.baselines import (
     fit_logistic,
     trivial,
 )
-from loradar.evaluation.suites.mini import FOLDS, mini_report, ood_groups, parts
+from loradar.evaluation.suites.mini import (
+    FOLDS,
+    SUITES,
+    fold_of,
+    judged,
+    mini_report,
+    ood_groups,
+    parts,
+)
 from loradar.evaluation.table import NONE, mini_frame, percent
 
 SELECTIONS = {
@@ -59,12 +67,20 @@ def test_parts_are_those_of_the_design() -> None:
     assert set(clips.loc[part["ood"], "group"]) == set(FOLDS["B"])
     assert part["ood"].sum() == 4 * 18  # every split
     assert ood_groups("B") == FOLDS["A"]
+    assert (judged(clips, "A") == part["human"] | part["id"] | part["ood"]).all()
     with pytest.raises(ConfigError, match="no fold 'C'"):
         parts(clips, "C")
     with pytest.raises(InputError, match="part 'dev'"):
         parts(clips[clips["split"] != "dev"], "A")
     with pytest.raises(InputError, match="no column 'matched'"):
         parts(clips.drop(columns="matched"), "A")
+
+
+def test_every_fold_has_a_suite() -> None:
+    assert sorted(SUITES.values()) == sorted(FOLDS)
+    assert fold_of("mini_without_codec-lm") == "without_codec-lm"
+    with pytest.raises(ConfigError, match="no suite 'mini_c'"):
+        fold_of("mini_c")
 
 
 def test_a_fold_that_leaves_one_group_out() -> None:

@@ -5,37 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from loradar.corpora.manifest import Manifest
-from loradar.errors import InputError
-from loradar.evaluation.suites.mini import FOLDS, mini_report, parts
+from loradar.evaluation.suites.mini import FOLDS, fold_of, judged, mini_report
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUITES = {
-    "mini": "none",
-    "mini_fold_a": "A",
-    "mini_fold_b": "B",
-    **{f"mini_{fold}": fold for fold in FOLDS if fold.startswith("without_")},
-}
-
-
-def fold_of(suite: str) -> str:
-    """Return the fold that a suite stands for.
-
-    Raises
-    ------
-    InputError
-        There is no such suite.
-    """
-    if suite not in SUITES:
-        raise InputError(f"--suite {suite}: there is {', '.join(SUITES)}")
-    return SUITES[suite]
-
 
 def clips_to_score(suite: str, manifest: Manifest) -> Manifest:
     """Return the clips that the suite judges: human and in-domain eval clips, all OOD clips."""
-    part = parts(manifest.table, fold_of(suite))
-    return Manifest(manifest.table[part["human"] | part["id"] | part["ood"]])
+    return Manifest(manifest.table[judged(manifest.table, fold_of(suite))])
 
 
 def run_suite(
@@ -46,7 +24,7 @@ def run_suite(
     Parameters
     ----------
     suite : str
-        A key of `SUITES`.
+        A key of `loradar.evaluation.suites.mini.SUITES`.
     manifest : Manifest
         All clips of the benchmark.
     scored : dict

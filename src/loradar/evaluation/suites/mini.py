@@ -29,10 +29,30 @@ FOLDS: dict[str, tuple[str, ...]] = {
 GROUPS = FOLDS["A"] + FOLDS["B"]
 FOLDS |= {"none": ()}
 FOLDS |= {f"without_{out}": tuple(group for group in GROUPS if group != out) for out in GROUPS}
+#: Name of a suite -> the fold it judges.
+SUITES = {
+    "mini": "none",
+    "mini_fold_a": "A",
+    "mini_fold_b": "B",
+    **{f"mini_{fold}": fold for fold in FOLDS if fold.startswith("without_")},
+}
 HUMAN = "human"
 ONE_SPEAKER = "LJ"
 HEADLINE = "matched"
 COLUMNS = ("label", "group", "corpus", "speaker", "pair_id", "matched", "split")
+
+
+def fold_of(suite: str) -> str:
+    """Return the fold that a suite stands for.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such suite.
+    """
+    if suite not in SUITES:
+        raise ConfigError(f"there is no suite {suite!r} (there are: {', '.join(SUITES)})")
+    return SUITES[suite]
 
 
 def ood_groups(fold: str) -> tuple[str, ...]:
@@ -97,6 +117,18 @@ def parts(clips: pd.DataFrame, fold: str) -> dict[str, BoolArray]:
     return found
 
 
+def judged(clips: pd.DataFrame, fold: str) -> BoolArray:
+    """Mark the clips that a fold judges, shape ``[N]``: human and ID evaluation clips, all OOD.
+
+    Raises
+    ------
+    ConfigError, InputError
+        As `parts`.
+    """
+    part = parts(clips, fold)
+    return part["human"] | part["id"] | part["ood"]
+
+
 def mini_report(
     clips: pd.DataFrame,
     fold: str,
@@ -156,7 +188,7 @@ def mini_report(
     trained = FOLDS[fold]
     report: dict[str, Any] = {"fold": fold, "headline": HEADLINE}
     options = {"clusters": clusters, "resamples": resamples, "seed": seed}
-    for name, chosen in _selections(clips, part).items():
+    for name, chosen in selections(clips, part).items():
         human = part["human"] & chosen
         report[name] = {
             "id": _in_domain(clips[human | part["id"] & chosen], options) if trained else None,
@@ -165,8 +197,16 @@ def mini_report(
     return report
 
 
-def _selections(clips: pd.DataFrame, part: dict[str, BoolArray]) -> dict[str, BoolArray]:
-    """Return the six selections of clips; see `mini_report`."""
+def selections(clips: pd.DataFrame, part: dict[str, BoolArray]) -> dict[str, BoolArray]:
+    """Mark the clips of each of the six selections, shape ``[N]``; see `mini_report`.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        All clips of the benchmark.
+    part : dict of str to array of bool
+        The fold's `parts`.
+    """
     matched = (clips["matched"] == "yes").to_numpy()
     pairs = clips["pair_id"]
     known = set(pairs[part["train"] | part["dev"]].dropna()) - {""}
