@@ -1,4 +1,8 @@
+import importlib.util
+import json
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +93,67 @@ def tiny_model(tiny_recipe, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     train(parse_recipe(tiny_recipe), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """Import a script of ``tools/`` by its name."""
+
+    def load(name):
+        path = Path(__file__).resolve().parents[1] / "tools" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"tools_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        # Dataclasses look their module up.
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def embedded_files(tmp_path_factory) -> Path:
+    """Stand-ins for the embedded encoder and detector, laid out as in the package."""
+    import torch
+
+    from loradar.detector import DetectorConfig, build_detector, save_detector
+    from loradar.detector.pretrained import make_model, save_model
+    from loradar.files import sha256_of, write_json
+
+    folder = tmp_path_factory.mktemp("embedded")
+    encoder, detector = folder / "encoder", folder / "detector"
+    torch.manual_seed(0)
+    save_model(make_model(TINY_ENCODER), encoder, dtype=torch.float16)
+    config = {
+        "encoder": {"type": "huggingface", "id": str(encoder), "layer_mix": "learned"},
+        "adaptation": {"mode": "moe_lora", "moe_lora": {"experts": 2, "rank": 2}},
+        "backend": {"name": "linear"},
+        "window": 6_000,
+    }
+    save_detector(build_detector(DetectorConfig.from_dict(config), seed=0), detector)
+    record = json.loads((detector / "config.json").read_text())
+    record["detector"]["encoder"]["id"] = record["base"]["id"] = "loradar-embedded"
+    write_json(detector / "config.json", record)
+    calibration = {"slope": 1.0, "intercept": 0.0, "p_spoof": 0.5, "bonafide": 9, "spoof": 9}
+    write_json(detector / "calibration.json", calibration)
+    (detector / "README.md").write_text("card\n")
+    hashed = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors"))
+    lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in hashed]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def embedded(embedded_files, tmp_path_factory, monkeypatch) -> Path:
+    """The package's folder of weights for this test: a copy of `embedded_files`."""
+    folder = tmp_path_factory.mktemp("package") / "embedded"
+    shutil.copytree(embedded_files, folder)
+    monkeypatch.setattr("loradar.embedded.FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def nothing_embedded(tmp_path, monkeypatch) -> Path:
+    """The package's folder of weights for this test: there are none."""
+    monkeypatch.setattr("loradar.embedded.FOLDER", tmp_path / "nothing")
+    return tmp_path / "nothing"

@@ -21,6 +21,7 @@ LAYERS = [
     {"vocoders"},
     {"audio"},
     {"moe_lora"},
+    {"embedded"},
     {"errors", "files", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

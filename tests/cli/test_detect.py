@@ -110,7 +110,7 @@ def test_a_missing_path_is_exit_code_2(loradar, tiny_model, clip, tmp_path):
     assert str(clip) in ended.out
 
 
-def test_without_a_model_the_line_of_the_design(loradar, clip):
+def test_without_a_model_the_line_of_the_design(loradar, nothing_embedded, clip):
     ended = loradar("detect", clip)
     assert ended.code == 2
     assert ended.err.strip() == "loradar: no model: give --model, or run make demo"

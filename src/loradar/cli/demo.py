@@ -9,7 +9,11 @@ import typer
 
 def demo(
     recipe: Path | None = typer.Option(
-        None, "--recipe", help="Recipe of both trainings. Default: demo.yaml.", metavar="FILE"
+        None,
+        "--recipe",
+        metavar="FILE",
+        help="Recipe of both trainings. Default: demo_embedded.yaml where the embedded encoder is "
+        "installed, else demo.yaml.",
     ),
     out: Path = typer.Option(Path("runs/demo"), "-o", "--out", metavar="FOLDER"),
     corpus: Path | None = typer.Option(
@@ -29,7 +33,14 @@ def demo(
     from loradar.cli.showcase import run_showcase
 
     with reporting() as progress, logging_to():
-        run_showcase(recipe or recipes_folder() / "demo.yaml", out, corpus, overrides, progress)
+        run_showcase(recipe or default_recipe(), out, corpus, overrides, progress)
+
+
+def default_recipe() -> Path:
+    """Return the demo's recipe: on the embedded encoder where there is one."""
+    from loradar.embedded import ENCODER, is_installed
+
+    return recipes_folder() / ("demo_embedded.yaml" if is_installed(ENCODER) else "demo.yaml")
 
 
 def recipes_folder() -> Path:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 def detect(
     clips: list[Path] = typer.Argument(..., help="Audio files.", metavar="CLIP..."),
     model: Path | None = typer.Option(
-        None, "--model", metavar="FOLDER", help="Folder that `loradar train` wrote."
+        None,
+        "--model",
+        metavar="FOLDER|ID",
+        help="Folder that `loradar train` wrote. Default: `loradar/embedded`.",
     ),
     prior: float = typer.Option(
         0.5, "--prior", min=0.001, max=0.999, help="Prior probability of spoof."
@@ -26,7 +29,7 @@ def detect(
 
     Exit code 0: all answered; 1: some could not be read; 2: none could, or a usage error.
 
-    Example: `loradar detect --model runs/demo/moe_lora clip.wav`
+    Example: `loradar detect clip.wav`, `loradar detect --model runs/demo/moe_lora clip.wav`
     """
     import json
 

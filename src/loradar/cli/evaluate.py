@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def evaluate(
     targets: list[Path] = typer.Argument(
         ...,
-        help="Model folder, or score file (CSV or text: path, score). Several with --suite.",
+        help="Model folder, `loradar/embedded`, or score file (CSV or text: path, score). Several "
+        "with --suite.",
         metavar="MODEL|SCORES",
     ),
     on: Path | None = typer.Option(
@@ -83,6 +84,8 @@ def evaluate(
         check_target,
         check_windows,
         filtered,
+        is_model,
+        model_name,
         trials_of,
         with_default_split,
     )
@@ -94,9 +97,9 @@ def evaluate(
     if ood is not None and len(by) > 1:
         raise InputError("--ood takes its values from one column: give one --by")
     for target in targets:
-        if not target.exists():
+        if not is_model(target) and not target.exists():
             raise InputError(f"{target}: no such model folder or score file")
-        if on is None and (target.is_dir() or suite):
+        if on is None and (is_model(target) or suite):
             raise InputError("say which clips: --on MANIFEST")
     rows = parse_where(where)
     if suite is not None and on is not None:
@@ -113,7 +116,7 @@ def evaluate(
     (target,) = targets
     manifest = None if on is None else read_source(on, corpus)
     if conditions is not None:
-        if manifest is None or not target.is_dir():
+        if manifest is None or not is_model(target):
             raise InputError("--conditions change the clips: give a model, and --on MANIFEST")
         if by or ood or plot or save_scores:
             raise InputError("--conditions goes without --by, --ood, --plot and --save-scores")
@@ -137,7 +140,7 @@ def evaluate(
     if plot is not None:
         from loradar.evaluation.figures import det_plot, save_png
 
-        save_png(plot, det_plot({target.name: bonafide_and_spoof(table)}))
+        save_png(plot, det_plot({model_name(target): bonafide_and_spoof(table)}))
     if as_json:
         write_output(json.dumps(report))
     else:
@@ -163,17 +166,17 @@ def _suite(
 
     from loradar.cli.console import OUTPUT, write_output
     from loradar.cli.suites import clips_to_score, run_suite
-    from loradar.cli.trials import file_trials, model_trials
+    from loradar.cli.trials import file_trials, is_model, model_name, model_trials
     from loradar.errors import InputError
 
     chosen = clips_to_score(suite, manifest)
     if save_scores is not None and len(targets) > 1:
         raise InputError("--save-scores goes with one model")
-    if len({target.name for target in targets}) < len(targets):
+    if len({model_name(target) for target in targets}) < len(targets):
         raise InputError("two of the models have the same name: rename one of the folders")
     scored = {
-        target.name: model_trials(target, chosen, windows=windows, batch_size=batch_size)
-        if target.is_dir()
+        model_name(target): model_trials(target, chosen, windows=windows, batch_size=batch_size)
+        if is_model(target)
         else file_trials(target, on, chosen)
         for target in targets
     }

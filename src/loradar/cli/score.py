@@ -11,7 +11,10 @@ def score(
     source: Path = typer.Argument(..., help="Manifest (CSV, Parquet) or folder of audio."),
     out: Path = typer.Option(..., "-o", "--out", metavar="FILE", help="Score file to write."),
     model: Path | None = typer.Option(
-        None, "--model", metavar="FOLDER", help="Folder that `loradar train` wrote."
+        None,
+        "--model",
+        metavar="FOLDER|ID",
+        help="Folder that `loradar train` wrote. Default: `loradar/embedded`.",
     ),
     windows: str = typer.Option("all", "--windows", help="`all` or `first`."),
     batch_size: int = typer.Option(16, "--batch-size", min=1, help="Windows a forward pass."),

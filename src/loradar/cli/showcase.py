@@ -62,6 +62,7 @@ def run_showcase(
     tables: dict[str, pd.DataFrame] = {}
     reports: dict[str, dict[str, Any]] = {}
     models: dict[str, Model] = {}
+    random_start = True
     evaluation = manifest.where({"split": "eval"})
     for mode in MODES:
         note(f"training {mode}")
@@ -75,7 +76,9 @@ def run_showcase(
         ]
         folder = out / mode
         shutil.rmtree(folder, ignore_errors=True)
-        train(read_recipe(recipe, settings), folder, progress=progress)
+        parsed = read_recipe(recipe, settings)
+        random_start = getattr(parsed.encoder, "id", None) is None
+        train(parsed, folder, progress=progress)
         models[mode] = load_model(folder)
         tables[mode] = score_manifest(models[mode], evaluation, progress=progress)
         reports[mode] = evaluate(tables[mode], ood=unseen, ood_column="attack")
@@ -83,7 +86,9 @@ def run_showcase(
     _print_table(comparison)
     _print_verdicts(models["moe_lora"], tables["moe_lora"])
     report = out / "report.html"
-    _write_report(report, tables, comparison, unseen, sandbox=corpus is None)
+    _write_report(
+        report, tables, comparison, unseen, sandbox=corpus is None, random_start=random_start
+    )
     note(f"wrote {report}")
     return report
 
@@ -214,14 +219,19 @@ def _write_report(
     unseen: list[str],
     *,
     sandbox: bool,
+    random_start: bool,
 ) -> None:
     about = [
         "Two detectors on the same encoder: moe_lora trains a mixture of LoRA experts and the "
         "back-end, full trains everything. Higher scores mean more bona fide.",
-        "The demo's encoder starts from random weights, so keeping it frozen is a handicap that a "
-        "pre-trained encoder does not have: moe_lora is not expected to win here.",
         f"Attacks never seen in training: {', '.join(unseen)}.",
     ]
+    if random_start:
+        about.insert(
+            1,
+            "The demo's encoder starts from random weights, so keeping it frozen is a handicap "
+            "that a pre-trained encoder does not have: moe_lora is not expected to win here.",
+        )
     if sandbox:
         about.insert(
             0,

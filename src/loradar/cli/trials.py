@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from loradar.cli.console import note, reporting
 from loradar.corpora.manifest import Manifest
+from loradar.embedded import DETECTOR_ID, names_detector
 from loradar.errors import InputError
 from loradar.files import check_writable
 
@@ -44,6 +45,16 @@ def check_target(path: Path | None, *suffixes: str) -> None:
     check_writable(path)
 
 
+def is_model(target: Path) -> bool:
+    """Whether it is a model's folder or the embedded detector's name; else it is a score file."""
+    return names_detector(target) or target.is_dir()
+
+
+def model_name(target: Path) -> str:
+    """What tables and plots call a model or score file."""
+    return DETECTOR_ID if names_detector(target) else target.name
+
+
 def trials_of(
     target: Path,
     on: Path | None,
@@ -56,7 +67,7 @@ def trials_of(
     """Return one row a trial: from a model on a manifest's clips, or from a score file."""
     if manifest is None:
         return keep_rows(file_trials(target, None, None), conditions, target)
-    if target.is_dir():
+    if is_model(target):
         chosen = filtered(manifest, with_default_split(manifest, conditions))
         return model_trials(target, chosen, windows=windows, batch_size=batch_size)
     return file_trials(target, on, filtered(manifest, conditions))

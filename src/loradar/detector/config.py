@@ -20,7 +20,8 @@ class HuggingFaceEncoderConfig(_Section):
     Attributes
     ----------
     id : str, optional
-        Name on the hub, or a local folder with ``config.json`` and ``model.safetensors``.
+        ``loradar-embedded`` (inside the package), a name on the hub, or a local folder with
+        ``config.json`` and ``model.safetensors``.
     config : dict, optional
         Instead of ``id``: a transformers configuration with ``model_type``; weights are random.
     revision : str, optional

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from loradar.detector.filterbank_encoder import FRONT_END
 from loradar.detector.spectral_model import MODEL_TYPE, SpectralConfig, SpectralModel
+from loradar.embedded import ENCODER_ID, encoder_folder
 from loradar.errors import ConfigError, InputError
 from loradar.files import atomic_path, write_json
 
@@ -40,7 +41,8 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
     Parameters
     ----------
     id : str
-        Local folder with ``config.json`` and ``model.safetensors``, or a name on the hub.
+        ``loradar-embedded`` for the encoder inside the package; a local folder with
+        ``config.json`` and ``model.safetensors``; or a name on the hub.
     revision : str, optional
         Branch, tag or commit on the hub.
 
@@ -48,19 +50,22 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
     ------
     InputError
         The folder or the hub does not give the model; says how to give a local folder.
+    CheckpointError
+        The embedded encoder is altered.
     """
     register_models()
-    local = Path(id).is_dir()
+    place = str(encoder_folder()) if id == ENCODER_ID else id
+    local = Path(place).is_dir()
     if not local and (id.count("/") > 1 or id.startswith((".", "/", "~"))):
         raise InputError(f"{id}: no such folder; encoder.id is a local folder or a name on the hub")
     options: dict[str, Any] = {"revision": revision or "main"}
     if local:
-        _check_folder(Path(id))
+        _check_folder(Path(place))
         options = {"use_safetensors": True, "local_files_only": True}
     try:
         with _quiet(progress=not local):
             model, report = AutoModel.from_pretrained(
-                id, dtype=torch.float32, output_loading_info=True, **options
+                place, dtype=torch.float32, output_loading_info=True, **options
             )
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

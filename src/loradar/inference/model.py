@@ -14,6 +14,7 @@ from loradar.audio.reading import load_audio
 from loradar.detector.checkpoint import load_detector
 from loradar.detector.model import Detector
 from loradar.detector.scorer import score_clips
+from loradar.embedded import DETECTOR, DETECTOR_ID, detector_folder, is_installed, names_detector
 from loradar.errors import CheckpointError, InputError
 from loradar.evaluation.calibration import Calibration
 from loradar.inference.quality import reasons_against
@@ -47,31 +48,36 @@ def best_device() -> str:
 
 
 def load_model(folder: Path | str | None, device: str | None = None) -> Model:
-    """Load a checkpoint folder.
+    """Load a checkpoint folder, or the detector inside the package.
 
     Parameters
     ----------
     folder : Path or str or None
-        The folder that ``loradar train`` wrote.
+        The folder that ``loradar train`` wrote; None or ``loradar/embedded`` for the embedded
+        detector.
     device : str, optional
         Default: a GPU where there is one.
 
     Raises
     ------
     InputError
-        No model was given, or the folder does not exist.
+        The folder does not exist, or no model was given and none is embedded.
     CheckpointError
         The folder is incomplete, altered, or of a newer format.
     """
-    if folder is None:
+    if folder is None and not is_installed(DETECTOR):
         raise InputError(NO_MODEL)
-    folder = Path(folder)
+    if folder is None or names_detector(folder):
+        folder, name = detector_folder(), DETECTOR_ID
+    else:
+        folder = Path(folder)
+        name = folder.resolve().name
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such model folder: give the folder that loradar train wrote"
         )
     detector = load_detector(folder, device=device or best_device()).eval()
-    return Model(detector, read_calibration(folder), folder.resolve().name)
+    return Model(detector, read_calibration(folder), name)
 
 
 def read_calibration(folder: Path) -> Calibration | None:
