@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORPUS ?=
+SPEECH ?=
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: setup demo test test-slow check bench docs clean
+.PHONY: setup demo embedded test test-slow check bench docs clean
 
 setup: $(STAMP)
 
@@ -21,6 +22,10 @@ $(STAMP): pyproject.toml constraints.txt src/loradar/__init__.py
 
 demo: setup
 	$(BIN)/loradar demo -o runs/demo $(if $(CORPUS),--corpus '$(CORPUS)')
+
+# Hours on a CPU; skips what is complete and goes on where it was stopped (docs/embedded.md).
+embedded: setup
+	BIN=$(BIN) SPEECH='$(SPEECH)' tools/make_embedded.sh
 
 test: setup
 	$(BIN)/python -m pytest

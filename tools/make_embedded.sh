@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Makes the embedded encoder and detector anew: `make embedded SPEECH=path/to/LibriSpeech`.
+# A step whose result is complete is skipped, one that was stopped goes on: after a kill, give the
+# same command again. All that is made lies in runs/embedded; the last step puts it into the package.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${BIN:-.venv/bin}
+runs=runs/embedded
+# Programs (espeak-ng, ...) are left out: what they say depends on their version.
+attacks=griffin_lim,world,lpc,sinusoidal,phase,voice_conversion,istft,gan,flow,codec
+
+say() { printf '== %s\n' "$*" >&2; }
+
+# `resume FILE`: the option, where a run has left FILE.
+resume() { if [ -e "$1" ]; then echo --resume; fi; }
+
+say "1/7 speech"
+if [ ! -e $runs/speech.csv ]; then
+    if [ ! -d "${SPEECH:-}" ]; then
+        echo "where is LibriSpeech test-clean? make embedded SPEECH=path/to/LibriSpeech" >&2
+        exit 2
+    fi
+    "$bin/python" tools/speech_manifest.py "$SPEECH" -o $runs/speech.csv
+fi
+
+say "2/7 vocoders, where their weights are not installed"
+for family in istft gan flow codec; do
+    if [ ! -e "src/loradar/vocoders/weights/$family.safetensors" ]; then
+        folder=$runs/vocoder_$family
+        "$bin/loradar" vocoder train "recipes/vocoder_$family.yaml" -o "$folder" \
+            --set data.path=$runs/speech.csv $(resume "$folder/resume.pt")
+        "$bin/python" tools/install_vocoder.py "$folder"
+    fi
+done
+
+say "3/7 copies"
+# Exit code 1: some clips were left out (skipped.csv says why); the manifest is complete.
+"$bin/loradar" corpus copies $runs/speech.csv -o $runs/copies --attacks $attacks --per-clip 6 \
+    --seconds 4 || [ $? -eq 1 ]
+
+say "4/7 encoder"
+if [ ! -e $runs/encoder/README.md ]; then
+    "$bin/loradar" pretrain recipes/embedded_encoder.yaml -o $runs/encoder \
+        $(resume $runs/encoder/recipe.yaml)
+fi
+
+say "5/7 detector"
+if [ ! -e $runs/detector/README.md ]; then
+    "$bin/loradar" train recipes/embedded.yaml -o $runs/detector \
+        $(resume $runs/detector/recipe.yaml)
+fi
+
+say "6/7 calibration"
+if ! grep -q thresholds $runs/detector/calibration.json; then
+    "$bin/loradar" calibrate $runs/detector --on $runs/copies/manifest.csv --where split=dev
+fi
+
+say "7/7 into the package"
+"$bin/python" tools/install_embedded.py $runs/encoder $runs/detector
