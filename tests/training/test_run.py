@@ -53,6 +53,16 @@ def test_a_resumed_run_ends_in_the_same_weights_bit_for_bit(tiny_recipe, tmp_pat
     ]
     assert figures[0]["best_step"] == figures[1]["best_step"]
     assert figures[0]["dev_eer"] == figures[1]["dev_eer"]
+    assert [run["resumed_from"] for run in figures] == [0, 4]
+
+    # A run that was killed between its last step and its last file ends the same way.
+    (tmp_path / "broken" / "metrics.json").unlink()
+    (tmp_path / "broken" / "model.safetensors").unlink()
+    again = train(recipe, tmp_path / "broken", resume=True).metrics
+    assert (again["resumed_from"], again["step_seconds"]) == (12, None)
+    assert again["best_step"] == figures[0]["best_step"]
+    one, two = (load_file(tmp_path / run / "model.safetensors") for run in ("unbroken", "broken"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_further_data_trains_too_and_may_not_hold_dev_clips(tiny_recipe, tiny_corpus, tmp_path):
@@ -101,6 +111,8 @@ def test_a_run_leaves_what_the_design_says(tiny_model):
     }
     metrics = json.loads((tiny_model / "metrics.json").read_text())
     assert 0 < metrics["trained_parameters"] < metrics["parameters"]
+    assert 0 < metrics["step_seconds"] < metrics["seconds"]
+    assert metrics["peak_memory_mib"] > 50
     model = load_model(tiny_model)
     assert model.calibration is not None
     assert model.detector.mixture is not None

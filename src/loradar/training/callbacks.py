@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -108,3 +109,35 @@ class Diary(TrainerCallback):  # type: ignore[misc]
         """Close the event file."""
         if self.writer is not None:
             self.writer.close()
+
+
+class StepClock(TrainerCallback):  # type: ignore[misc]
+    """Measures optimiser steps: forward, backward and update, without reading clips."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._began = 0.0
+
+    @property
+    def median(self) -> float | None:
+        """The median step in s; None before the first."""
+        return float(np.median(self.seconds)) if self.seconds else None
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the clock."""
+        self._began = _now()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Stop the clock."""
+        self.seconds.append(_now() - self._began)
+
+
+def _now() -> float:
+    """Return the time once the accelerator has caught up."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -24,11 +24,12 @@ from loradar.errors import ConfigError, LoradarError
 from loradar.evaluation import calibration
 from loradar.evaluation.det import eer
 from loradar.files import write_json, write_text
-from loradar.training.callbacks import Diary
+from loradar.training.callbacks import Diary, StepClock
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
 from loradar.training.draws import DrawPlan, MixedPlan, class_indices, plan_draws
 from loradar.training.folder import RECIPE, prepare_folder, require_apart, require_files
+from loradar.training.memory import peak_memory_mib
 from loradar.training.recipe import Recipe, conditions
 from loradar.training.stream import arguments, steps_of
 from loradar.training.trainer import DetectorTrainer
@@ -148,6 +149,7 @@ def train(
     )
     if not evaluates:
         logger.info("the dev set lacks a class: the last checkpoint is kept, without calibration")
+    clock = StepClock()
     trainer = DetectorTrainer(
         detector,
         recipe,
@@ -156,7 +158,7 @@ def train(
         train_dataset=clips,
         eval_dataset=dev_clips if evaluates else None,
         data_collator=collate,
-        callbacks=[Diary(folder / "tensorboard", progress)],
+        callbacks=[Diary(folder / "tensorboard", progress), clock],
     )
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -165,6 +167,10 @@ def train(
     metrics: dict[str, Any] = {
         "steps": steps,
         "seconds": round(seconds, 1),
+        # What a resumed run spent before is not in its seconds.
+        "resumed_from": steps - len(clock.seconds),
+        "step_seconds": _rounded(clock.median, 4),
+        "peak_memory_mib": _rounded(peak_memory_mib(), 1),
         "best_step": trainer.state.best_global_step or steps,
         **sizes,
     }
@@ -179,6 +185,10 @@ def train(
     write_text(folder / "README.md", model_card(recipe, metrics))
     logger.info("wrote %s", folder)
     return RunResult(folder, metrics)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _require_finite(detector: Detector) -> None:
