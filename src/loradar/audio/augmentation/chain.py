@@ -18,10 +18,22 @@ from loradar.audio.augmentation.channels import (
 from loradar.audio.augmentation.effects import Effect, Samples
 from loradar.audio.augmentation.links import Codec, Telephone
 from loradar.audio.augmentation.rawboost import RawBoost
+from loradar.audio.augmentation.speed import Speed
 
 EFFECTS: dict[str, type[Effect]] = {
     kind.effect_name: kind
-    for kind in (RawBoost, Noise, RandomFilter, LowPass, Room, Companding, Gain, Codec, Telephone)
+    for kind in (
+        RawBoost,
+        Noise,
+        RandomFilter,
+        LowPass,
+        Room,
+        Companding,
+        Gain,
+        Codec,
+        Telephone,
+        Speed,
+    )
 }
 
 
