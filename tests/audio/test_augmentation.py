@@ -189,7 +189,7 @@ def test_speed_moves_every_frequency_and_keeps_the_length() -> None:
         assert played.shape == tone.shape
         peak = np.abs(np.fft.rfft(played[:8000] * np.hanning(8000))).argmax() * RATE / 8000
         assert peak == pytest.approx(1000 * factor, abs=2)
-    with pytest.raises(ValidationError, match="between 0.5 and 2"):
+    with pytest.raises(ValidationError, match=r"between 0\.5 and 2"):
         _run("speed", {"factor": (0.1, 1)}, tone)
 
 

@@ -92,6 +92,21 @@ def test_shortest_inputs():
         raw(torch.randn(1, raw.minimum_samples - 1))
 
 
+def test_the_file_as_published_is_read_without_running_it(tmp_path):
+    state = RawAasist("AASIST-L").state_dict()
+    torch.save(state, tmp_path / "AASIST-L.pth")
+    detector = load_public_aasist(tmp_path / "AASIST-L.pth")
+    assert detector.config.encoder.variant == "AASIST-L"
+    assert torch.equal(detector.backend.pos_S, state["pos_S"])
+    torch.save({"pos_S": print}, tmp_path / "harmful.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    for name in ("harmful", "broken", "list", "missing"):
+        with pytest.raises(InputError, match=f"{name}.pth: ") as info:
+            load_public_aasist(tmp_path / f"{name}.pth")
+        assert "\n" not in str(info.value)
+
+
 def test_files_that_are_not_aasist_are_refused(tmp_path):
     from safetensors.torch import save_file
 

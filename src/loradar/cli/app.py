@@ -8,7 +8,18 @@ import sys
 import typer
 
 from loradar import __version__
-from loradar.cli import calibrate, corpus, demo, detect, evaluate, pretrain, score, train, vocoder
+from loradar.cli import (
+    calibrate,
+    corpus,
+    demo,
+    detect,
+    evaluate,
+    import_weights,
+    pretrain,
+    score,
+    train,
+    vocoder,
+)
 from loradar.cli.console import complain
 from loradar.errors import LoradarError
 
@@ -44,6 +55,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("calibrate")(calibrate.calibrate)
+app.command("import")(import_weights.import_weights)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vocoder.app, name="vocoder")
 app.command("demo")(demo.demo)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from loradar.detector.aasist import VARIANTS
 from loradar.detector.config import (
@@ -26,7 +28,7 @@ def load_public_aasist(path: Path | str, front_end: FrontEndConfig | None = None
     Parameters
     ----------
     path : Path or str
-        Its state dict as safetensors.
+        Its state dict: as published (``AASIST.pth``), or as safetensors.
     front_end : FrontEndConfig, optional
         Default: the waveform as it is, as published.
 
@@ -38,14 +40,11 @@ def load_public_aasist(path: Path | str, front_end: FrontEndConfig | None = None
     Raises
     ------
     InputError
-        The file is missing or not safetensors.
+        The file is missing, or neither safetensors nor a state dict of tensors alone.
     CheckpointError
         The tensors are not those of AASIST.
     """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
+    tensors = _read(Path(path))
     maps = tensors["pos_S"].shape[-1] if "pos_S" in tensors else None
     variants = [name for name, sizes in VARIANTS.items() if sizes.maps == maps]
     if not variants:
@@ -64,3 +63,19 @@ def load_public_aasist(path: Path | str, front_end: FrontEndConfig | None = None
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: not the weights of {variants[0]}: {reason}") from None
     return detector.eval()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Read a file of named tensors; nothing in it is executed."""
+    try:
+        if path.suffix not in (".pth", ".pt"):
+            return load_file(path)  # type: ignore[no-any-return]
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{path}: cannot be read as a state dict ({reason})") from None
+    if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
+        raise InputError(f"{path}: not a state dict of named tensors")
+    return tensors
