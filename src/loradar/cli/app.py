@@ -14,6 +14,7 @@ from loradar.cli import (
     demo,
     detect,
     evaluate,
+    grid,
     import_weights,
     pretrain,
     score,
@@ -51,6 +52,7 @@ def _root(
 
 app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
+app.command("grid")(grid.grid)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
