@@ -102,6 +102,16 @@ def test_weights_count_like_copies(bona, spoof, times_bona, times_spoof) -> None
     assert WeightedEer(scores, labels)(weights) == pytest.approx(expected)
 
 
+@given(st.integers(0, 10_000))
+def test_many_weightings_at_once_give_what_each_gives(seed) -> None:
+    rng = np.random.default_rng(seed)
+    size = rng.integers(2, 12)
+    labels = np.arange(size) < rng.integers(1, size)
+    rate = WeightedEer(rng.integers(-3, 4, size=size).astype(float), labels)
+    weights = rng.integers(0, 3, size=(6, size)).astype(float)
+    np.testing.assert_allclose(rate.many(weights), [rate(w) for w in weights], atol=1e-9)
+
+
 def test_weights_that_leave_a_class_empty_give_nan() -> None:
     rate = WeightedEer([1.0, 2.0, 0.0], [True, True, False])
     assert math.isnan(rate([1, 1, 0]))

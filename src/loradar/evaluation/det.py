@@ -178,6 +178,29 @@ class WeightedEer:
         share = 1.0 if after <= before else min(1.0, -before / (after - before))
         return min(1.0, max(0.0, frr_before + share * frr_step))
 
+    def many(self, weights: ArrayLike) -> FloatArray:
+        """Return the rates of ``D`` weightings at once: ``[D, N]`` to ``[D]``, far faster."""
+        weight = np.asarray(weights, dtype=np.float64)[:, self._order]
+        rejected = np.cumsum(weight * self._is_bonafide, axis=1)
+        both = np.cumsum(weight, axis=1)
+        real, fake = rejected[:, -1:], both[:, -1:] - rejected[:, -1:]
+        empty = ((real <= 0) | (fake <= 0))[:, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            frr = rejected[:, self._ends] / real
+            excess = frr + (both - rejected)[:, self._ends] / fake - 1.0
+        start = np.zeros((len(weight), 1))
+        frr = np.concatenate((start, frr), axis=1)
+        excess = np.concatenate((start - 1.0, excess), axis=1)
+        reached = excess >= 0
+        # The last point stands for a crossing that rounding hides.
+        after = np.where(reached.any(axis=1), reached.argmax(axis=1), excess.shape[1] - 1)
+        rows, before = np.arange(len(weight)), after - 1
+        low, high = excess[rows, before], excess[rows, after]
+        rise = np.where(high > low, high - low, 1.0)
+        share = np.where(high > low, np.minimum(1.0, -low / rise), 1.0)
+        value = frr[rows, before] + share * (frr[rows, after] - frr[rows, before])
+        return np.where(empty, np.nan, np.clip(value, 0.0, 1.0))
+
 
 def eer_tie_safe(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Compute the equal error rate by linear interpolation of the curve between tie groups.
