@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from loradar.audio.augmentation import AugmentationConfig, build_augmentation
 from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop, tile_repeat
-from loradar.corpora.manifest import Manifest
 from loradar.training.draws import DrawPlan, MixedPlan
 
 Progress = Callable[[int, int, str], None]
@@ -23,8 +22,8 @@ class ClipStore:
 
     Parameters
     ----------
-    manifest : Manifest
-        The clips.
+    paths : sequence of str
+        The clips' files. A file that is named twice is read and held once.
     preload : bool
         Decode all of them now.
     progress : callable, optional
@@ -32,16 +31,17 @@ class ClipStore:
     """
 
     def __init__(
-        self, manifest: Manifest, *, preload: bool, progress: Progress | None = None
+        self, paths: Iterable[str], *, preload: bool, progress: Progress | None = None
     ) -> None:
-        self.paths = [str(path) for path in manifest.table["path"]]
-        self._held: list[np.ndarray] | None = None
+        self.paths = [str(path) for path in paths]
+        self._held: dict[str, np.ndarray] | None = None
         if preload:
-            self._held = []
-            for done, path in enumerate(self.paths, start=1):
-                self._held.append(load_audio(path))
+            self._held = {}
+            files = list(dict.fromkeys(self.paths))
+            for done, path in enumerate(files, start=1):
+                self._held[path] = load_audio(path)
                 if progress is not None:
-                    progress(done, len(self.paths), "reading clips")
+                    progress(done, len(files), "reading clips")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -49,7 +49,7 @@ class ClipStore:
     def __getitem__(self, row: int) -> np.ndarray:
         """Return clip ``row``: float32 [T]."""
         if self._held is not None:
-            return self._held[row]
+            return self._held[self.paths[row]]
         return load_audio(self.paths[row])
 
 

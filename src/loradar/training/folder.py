@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from loradar.corpora.manifest import Manifest
 from loradar.errors import ConfigError, InputError
@@ -53,6 +56,15 @@ def newest_checkpoint(checkpoints: Path) -> Path | None:
         except (OSError, ValueError):
             continue
     return max(found)[1] if found else None
+
+
+def distinct_clips(parts: Sequence[Manifest]) -> Manifest:
+    """Return the clips of several manifests as one, each file once.
+
+    Two shares of a mixture may draw on the same clips, for instance on the same real ones.
+    """
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    return Manifest(table.drop_duplicates("path"), source="training clips")
 
 
 def require_apart(training: Manifest, dev: Manifest) -> None:

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from transformers import set_seed
 from transformers.utils import logging as hf_logging
 
-from loradar.corpora.manifest import Manifest
 from loradar.corpora.protocols import read_corpus
 from loradar.detector.checkpoint import save_detector
 from loradar.detector.model import Detector, build_detector
@@ -28,7 +26,13 @@ from loradar.training.callbacks import Diary, StepClock
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
 from loradar.training.draws import DrawPlan, MixedPlan, class_indices, plan_draws
-from loradar.training.folder import RECIPE, prepare_folder, require_apart, require_files
+from loradar.training.folder import (
+    RECIPE,
+    distinct_clips,
+    prepare_folder,
+    require_apart,
+    require_files,
+)
 from loradar.training.memory import peak_memory_mib
 from loradar.training.recipe import Recipe, conditions
 from loradar.training.stream import arguments, steps_of
@@ -101,14 +105,13 @@ def train(
     parts = [manifest.where(conditions(recipe.data.train))]
     for more in recipe.data.also:
         parts.append(read_corpus(more.corpus, more.path).where(conditions(more.train)))
-    training = Manifest(
-        pd.concat([part.table for part in parts], ignore_index=True), source="training clips"
-    )
+    training = distinct_clips(parts)
     require_apart(training, dev)
     require_files(training, dev)
     plan = plan_draws([part.table for part in parts], recipe.data, recipe.seed)
     steps = steps_of(recipe.training, len(training.table))
-    store = ClipStore(training, preload=recipe.data.preload, progress=progress)
+    paths = [path for part in parts for path in part.table["path"]]
+    store = ClipStore(paths, preload=recipe.data.preload, progress=progress)
     detector = build_detector(recipe.detector, seed=recipe.seed)
     if not any(True for _ in detector.trained_parameters()):
         raise ConfigError(
@@ -131,7 +134,7 @@ def train(
     clips = TrainingClips(
         store, plan, recipe.augmentation, window=recipe.data.window, length=length
     )
-    dev_store = ClipStore(dev, preload=recipe.data.preload, progress=progress)
+    dev_store = ClipStore(dev.table["path"], preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
 
     # From here on there is a run to resume.

@@ -144,7 +144,7 @@ def test_sets_keep_to_their_splits_and_copies_keep_time(paired_corpus):
     assert set(sets.training.table["attack"]) == {"", "low"}
     assert set(sets.dev.table["attack"]) == {"", "low", "high"}
     plan = PairPlan(sets.parts, sets.shares, seed=0)
-    store = ClipStore(sets.training, preload=True)
+    store = ClipStore(sets.paths, preload=True)
     clips = PairedClips(store, plan, AugmentationConfig(), window=3_000, length=8)
     assert len(clips) == 8
     time = None

@@ -19,7 +19,7 @@ from loradar.corpora.protocols import read_corpus
 from loradar.errors import InputError
 from loradar.training.dataset import ClipStore
 from loradar.training.draws import class_indices
-from loradar.training.folder import require_apart, require_files
+from loradar.training.folder import distinct_clips, require_apart, require_files
 from loradar.training.pretrain.pairs import PairPlan
 from loradar.training.pretrain.recipe import PretrainData
 from loradar.training.recipe import Conditions, conditions
@@ -38,13 +38,18 @@ class PretrainSets:
     shares : list of float
         How often each is drawn from.
     training, dev : Manifest
-        All of them, and those to measure on.
+        All of them, each once, and those to measure on.
     """
 
     parts: list[pd.DataFrame]
     shares: list[float]
     training: Manifest
     dev: Manifest
+
+    @property
+    def paths(self) -> list[str]:
+        """Files of the training clips, part by part."""
+        return [path for part in self.parts for path in part["path"]]
 
 
 def read_sets(config: PretrainData, seed: int) -> PretrainSets:
@@ -61,9 +66,7 @@ def read_sets(config: PretrainData, seed: int) -> PretrainSets:
     for more in config.also:
         parts.append(read_corpus(more.corpus, more.path).where(conditions(more.train)))
     kept = leave_out(parts, config.without)
-    training = Manifest(
-        pd.concat([part.table for part in kept], ignore_index=True), source="training clips"
-    )
+    training = distinct_clips(kept)
     dev = whole.where(conditions(config.dev))
     class_indices(dev.table, "dev")
     dev = Manifest(thinned(dev.table, config.dev_clips, seed), source="dev clips")

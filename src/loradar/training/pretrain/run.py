@@ -159,7 +159,7 @@ def _trainer(
         workers=data.workers,
         eval_batch_size=recipe.evaluation.batch_size,
     )
-    store = ClipStore(sets.training, preload=data.preload, progress=progress)
+    store = ClipStore(sets.paths, preload=data.preload, progress=progress)
     clips = PairedClips(
         store,
         plan,
@@ -167,7 +167,7 @@ def _trainer(
         window=data.window,
         length=steps * training.batch_size * training.accumulate * options.world_size,
     )
-    dev_store = ClipStore(sets.dev, preload=data.preload, progress=progress)
+    dev_store = ClipStore(sets.dev.table["path"], preload=data.preload, progress=progress)
     classes = attack_classes(sets.dev.table, plan.attacks)
     names = sets.dev.table["attack"].to_numpy(object)
     return PretrainTrainer(
