@@ -1,7 +1,6 @@
 import copy
 import json
 import logging
-import shutil
 
 import numpy as np
 import pandas as pd
