@@ -193,6 +193,27 @@ def test_speed_moves_every_frequency_and_keeps_the_length() -> None:
         _run("speed", {"factor": (0.1, 1)}, tone)
 
 
+def test_suppression_takes_noise_and_leaves_speech() -> None:
+    time = np.arange(RATE) / RATE
+    loud = np.where((time > 0.4) & (time < 0.8), np.sin(2 * np.pi * 500 * time), 0)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(RATE)
+    clip = (loud + noise).astype(np.float32)
+    made = _run("suppression", {"depth_db": (20, 20), "excess": (3, 3)}, clip)
+    pause, tone = slice(1000, 5000), slice(7500, 12000)
+    assert 20 * np.log10(rms(made[pause]) / rms(clip[pause])) < -10
+    assert 20 * np.log10(rms(made[tone]) / rms(clip[tone])) == pytest.approx(0, abs=0.2)
+
+
+def test_compression_brings_loud_and_soft_together() -> None:
+    soft = np.sin(2 * np.pi * 500 * np.arange(RATE) / RATE)
+    clip = np.concatenate([0.1 * soft, soft]).astype(np.float32)  # 20 dB apart
+    params = {"threshold_db": (-40, -40), "ratio": (4, 4), "time_s": (0.01, 0.01)}
+    made = _run("compression", params, clip)
+    apart = 20 * np.log10(rms(made[24_000:]) / rms(made[4000:12_000]))
+    assert apart == pytest.approx(5, abs=0.3)
+    assert rms(made) == pytest.approx(rms(clip), rel=1e-4)
+
+
 def test_probability_and_order() -> None:
     steps = [{"name": "gain", "probability": 0.3, "params": {"gain_db": [6, 6]}}]
     chain = build_augmentation(AugmentationConfig(steps=steps))  # type: ignore[arg-type]

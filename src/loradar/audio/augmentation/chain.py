@@ -19,6 +19,7 @@ from loradar.audio.augmentation.effects import Effect, Samples
 from loradar.audio.augmentation.links import Codec, Telephone
 from loradar.audio.augmentation.rawboost import RawBoost
 from loradar.audio.augmentation.speed import Speed
+from loradar.audio.augmentation.studio import Compression, Suppression
 
 EFFECTS: dict[str, type[Effect]] = {
     kind.effect_name: kind
@@ -33,6 +34,8 @@ EFFECTS: dict[str, type[Effect]] = {
         Codec,
         Telephone,
         Speed,
+        Suppression,
+        Compression,
     )
 }
 
