@@ -103,7 +103,7 @@ def load_file_from(content, path):
     ("change", "match"),
     [
         ({"format": "peft"}, "not the settings"),
-        ({"format_version": 2}, "format version 2"),
+        ({"format_version": 3}, "format version 3"),
         ({"format_version": None}, "format version None"),
         ({"config": {"experts": 3, "rank": 2, "top_k": 3}}, "SHA-256"),
         ({"sha256": "0" * 64}, "SHA-256"),

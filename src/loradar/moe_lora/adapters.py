@@ -21,7 +21,9 @@ from loradar.files import atomic_path, write_json
 from loradar.moe_lora.config import MoeLoraConfig
 
 FORMAT = "loradar.moe_lora"
-FORMAT_VERSION = 1
+# Version 2 has experts that were grown or frozen. A mixture without is written as version 1, which
+# every Loradar reads.
+FORMAT_VERSION = 2
 TENSORS_NAME = "moe_lora.safetensors"
 CONFIG_NAME = "moe_lora.json"
 
@@ -36,7 +38,7 @@ def write_adapters(
         save_file(plain, temporary)
     body = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": 2 if config.grown or config.frozen else 1,
         "config": config.to_dict(),
         "tensors": {name: _describe(tensor) for name, tensor in sorted(plain.items())},
     }
@@ -101,9 +103,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not the settings of MoE-LoRA adapters (no format {FORMAT})")
     version = body.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in range(1, FORMAT_VERSION + 1):
         raise CheckpointError(
-            f"{path}: format version {version!r}, but this Loradar reads {FORMAT_VERSION}; "
+            f"{path}: format version {version!r}, but this Loradar reads 1 to {FORMAT_VERSION}; "
             "use the Loradar that wrote it or a newer one"
         )
     digest = body.pop("sha256", None)

@@ -56,6 +56,11 @@ class MoeLoraConfig:
         Weight of the overlap between experts.
     entropy_weight : float
         Weight of the routing entropy: above 0 makes routing sharper, below 0 more even.
+    grown : tuple of int
+        Rank of each expert that was added later (`MoeLora.add_expert`). Expert number
+        ``experts + j`` is the j-th of them: outside the softmax, with a gate of its own.
+    frozen : tuple of int
+        Numbers of the experts that train no more (`MoeLora.freeze`).
 
     Raises
     ------
@@ -87,6 +92,8 @@ class MoeLoraConfig:
     z_weight: float = 0.0
     orthogonality_weight: float = 0.0
     entropy_weight: float = 0.0
+    grown: tuple[int, ...] = ()
+    frozen: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("experts", "rank", "top_k"):
@@ -119,6 +126,7 @@ class MoeLoraConfig:
         if not _is_number(self.entropy_weight):
             raise _bad("entropy_weight", self.entropy_weight, "a number")
         self._check_places()
+        self._check_growth()
 
     def _check_places(self) -> None:
         """Check ``targets`` and ``layers``, and make tuples of the lists JSON and YAML give."""
@@ -137,6 +145,26 @@ class MoeLoraConfig:
             raise _bad("layers", layers, "a list of at least one number, none twice")
         object.__setattr__(self, "layers", tuple(layers))
 
+    def _check_growth(self) -> None:
+        """Check ``grown`` and ``frozen``, and make tuples of lists."""
+        grown, frozen = self.grown, self.frozen
+        if not isinstance(grown, (list, tuple)) or not all(_is_int(r) and r > 0 for r in grown):
+            raise _bad("grown", grown, "a list of ranks, each at least 1")
+        object.__setattr__(self, "grown", tuple(grown))
+        if (
+            not isinstance(frozen, (list, tuple))
+            or not all(_is_int(n) and 0 <= n < self.total for n in frozen)
+            or len(set(frozen)) != len(frozen)
+        ):
+            wanted = f"a list of experts' numbers, 0 to {self.total - 1}, none twice"
+            raise _bad("frozen", frozen, wanted)
+        object.__setattr__(self, "frozen", tuple(sorted(frozen)))
+
+    @property
+    def total(self) -> int:
+        """How many experts there are, those added later included."""
+        return self.experts + len(self.grown)
+
     @property
     def scale(self) -> float:
         """The factor ``alpha / rank`` on the experts' sum."""
@@ -153,10 +181,18 @@ class MoeLoraConfig:
         return self.experts > 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values (lists for tuples)."""
+        """Return the settings as plain values (lists for tuples).
+
+        ``grown`` and ``frozen`` are left out where empty, so that what does not use them can be
+        read by a Loradar that does not know them.
+        """
         values = asdict(self)
         values["targets"] = list(self.targets)
         values["layers"] = None if self.layers is None else list(self.layers)
+        for name in ("grown", "frozen"):
+            later = values.pop(name)
+            if later:
+                values[name] = list(later)
         return values
 
     @classmethod

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from loradar.moe_lora.grown import Opening
 from loradar.moe_lora.router import Routing
-from loradar.moe_lora.statistics import RoutingTotals
+from loradar.moe_lora.statistics import OpeningTotals, RoutingTotals
 
 
 class _ThreadState(threading.local):
@@ -20,6 +21,7 @@ class _ThreadState(threading.local):
         self.mask: Tensor | None = None
         self.started = False
         self.routings: dict[str, Routing] = {}
+        self.openings: dict[str, Opening] = {}
 
 
 class RoutingContext:
@@ -33,6 +35,7 @@ class RoutingContext:
         self._last_mask: Tensor | None = None
         self._lock = threading.Lock()
         self.totals: dict[str, RoutingTotals] = {}
+        self.opening_totals: dict[str, OpeningTotals] = {}
 
     @property
     def started(self) -> bool:
@@ -44,16 +47,23 @@ class RoutingContext:
         """The routing of each router in this thread's last forward."""
         return self._thread.routings
 
+    @property
+    def openings(self) -> dict[str, Opening]:
+        """The gates of grown experts in this thread's last forward."""
+        return self._thread.openings
+
     def begin(self) -> None:
         """Forget the last forward; called as the model starts a new one."""
         self._thread.started = True
         self._thread.routings = {}
+        self._thread.openings = {}
         self._last_mask = self._thread.mask
 
     def forget(self) -> None:
         """Be as new: no forward and no totals (after the injection's own forward)."""
         self._thread.started = False
         self._thread.routings = {}
+        self._thread.openings = {}
         self.reset_totals()
 
     @contextmanager
@@ -85,17 +95,30 @@ class RoutingContext:
                 self.totals[name] = RoutingTotals()
             self.totals[name].add(routing)
 
+    def record_opening(self, name: str, opening: Opening) -> None:
+        """Keep how far grown experts' gates stood open, as `record` keeps routings."""
+        if _in_backward() or _in_export():
+            return
+        self._thread.started = True
+        self._thread.openings[name] = opening
+        with self._lock:
+            if name not in self.opening_totals:
+                self.opening_totals[name] = OpeningTotals()
+            self.opening_totals[name].add(opening)
+
     def reset_totals(self) -> None:
         """Start the statistics anew."""
         with self._lock:
             self.totals = {}
+            self.opening_totals = {}
 
 
 class BlockGates(threading.local):
-    """The gates of a block's router, from its start to its end, for its projections."""
+    """The gates of a block's experts, from its start to its end, for its projections."""
 
     def __init__(self) -> None:
         self.current: Tensor | None = None
+        self.grown: Tensor | None = None
 
 
 def _in_backward() -> bool:

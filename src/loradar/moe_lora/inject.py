@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from loradar.errors import CheckpointError, ConfigError, InjectionError
 from loradar.moe_lora.adapters import read_adapters
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.context import BlockGates, RoutingContext
+from loradar.moe_lora.gating import gate_block
 from loradar.moe_lora.layer import MoeLoraLinear
 from loradar.moe_lora.mixture import MoeLora
-from loradar.moe_lora.router import Router
 from loradar.moe_lora.self_test import CallCheck, prove_by_gradient
-
-# Name of a block's router among the block's own modules.
-ROUTER_NAME = "moe_router"
 
 Probe = Callable[[], Tensor]
 
@@ -65,9 +61,9 @@ def inject(model: nn.Module, config: MoeLoraConfig, probe: Probe | None = None) 
     blocks = _find_blocks(model, config)
     context = RoutingContext()
     adapters: dict[str, MoeLoraLinear] = {}
-    routers: dict[str, Router] = {}
     undo: list[Callable[[], None]] = []
-    mixture = MoeLora(model, config, context, adapters, routers, lambda: _run(undo))
+    # Without frozen experts until the proof is done: it needs a gradient in each adapter.
+    mixture = MoeLora(model, replace(config, frozen=()), context, adapters, undo)
     try:
         for block, names in blocks.items():
             _adapt_block(model, block, names, mixture, undo)
@@ -79,8 +75,9 @@ def inject(model: nn.Module, config: MoeLoraConfig, probe: Probe | None = None) 
         else:
             prove_by_gradient(model, adapters, probe)
             context.forget()
+        mixture.freeze(*config.frozen)
     except BaseException:
-        _run(undo)
+        mixture.undo()
         raise
     return mixture
 
@@ -159,7 +156,7 @@ def _adapt_block(
     """Adapt one block; for each change, add what takes it back to ``undo``."""
     config, context = mixture.config, mixture.context
     parent = model.get_submodule(block)
-    shared = BlockGates() if config.routed and config.scope == "block" else None
+    shared = BlockGates() if config.scope == "block" else None
     for name in names:
         leaf = name.rpartition(".")[2]
         base = parent.get_submodule(leaf)
@@ -171,52 +168,10 @@ def _adapt_block(
         mixture.adapters[name] = adapter
         if adapter.router is not None:
             mixture.routers[name] = adapter.router
-    if shared is None:
-        return
-    if isinstance(parent, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
-        raise InjectionError(
-            f"{block or 'the model'} is a {type(parent).__name__}, which has no forward of its own "
-            "to route at; use scope='projection'"
-        )
-    if hasattr(parent, ROUTER_NAME):
-        raise InjectionError(f"{block} has a {ROUTER_NAME} of its own; use scope='projection'")
-    weight = mixture.adapters[names[0]].base.weight
-    router = Router(
-        weight.shape[1],
-        config,
-        device=weight.device,
-        dtype=torch.promote_types(weight.dtype, torch.float32),
-    ).train(parent.training)
-    parent.add_module(ROUTER_NAME, router)
-    undo.append(lambda: delattr(parent, ROUTER_NAME))
-    mixture.routers[block] = router
-    undo.extend(_hook_block(parent, block, router, shared, context))
-
-
-def _hook_block(
-    parent: nn.Module, block: str, router: Router, shared: BlockGates, context: RoutingContext
-) -> list[Callable[[], None]]:
-    """Make ``parent`` route its input as it starts and forget the gates as it ends."""
-
-    def route(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        inputs = next((v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), None)
-        if inputs is None or inputs.shape[-1] != router.weight.shape[1]:
-            shape = None if inputs is None else list(inputs.shape)
-            raise InjectionError(
-                f"the input of {block or 'the block'} has shape {shape} but its router reads "
-                f"{router.weight.shape[1]} features; use scope='projection'"
-            )
-        routing = router(inputs, context.frame_mask())
-        context.record(block, routing)
-        shared.current = routing.gates
-
-    def forget(module: nn.Module, args: Any, output: Any) -> None:
-        shared.current = None
-
-    before = parent.register_forward_pre_hook(route, with_kwargs=True)
-    # Also after an error, so that no later call finds gates of another input.
-    after = parent.register_forward_hook(forget, always_call=True)
-    return [before.remove, after.remove]
+        if adapter.grown_gates is not None:
+            mixture.growth[name] = adapter.grown_gates
+    if shared is not None and (config.routed or config.grown):
+        undo.extend(gate_block(mixture, block, names, shared))
 
 
 def _restorer(parent: nn.Module, leaf: str, base: nn.Linear) -> Callable[[], None]:
@@ -229,9 +184,3 @@ def _restorer(parent: nn.Module, leaf: str, base: nn.Linear) -> Callable[[], Non
             parameter.requires_grad_(True)
 
     return restore
-
-
-def _run(steps: list[Callable[[], None]]) -> None:
-    """Run ``steps`` from the last to the first, once."""
-    while steps:
-        steps.pop()()

@@ -13,7 +13,8 @@ from loradar.errors import InjectionError
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.context import BlockGates, RoutingContext
 from loradar.moe_lora.function import linear_pair, shared_input_linear
-from loradar.moe_lora.router import Router
+from loradar.moe_lora.grown import GrownExpert, GrownGates
+from loradar.moe_lora.router import Router, held
 
 
 class BypassError(InjectionError, AttributeError):
@@ -38,7 +39,8 @@ class MoeLoraLinear(nn.Module):
     config : MoeLoraConfig
         Sizes and routing. With ``experts == 1`` this is plain LoRA, without a router.
     shared : BlockGates, optional
-        Where the block's router leaves its gates. Without it the layer has a router of its own.
+        Where the block leaves its gates. Without it the layer has a router, and gates for grown
+        experts, of its own.
 
     Attributes
     ----------
@@ -50,6 +52,10 @@ class MoeLoraLinear(nn.Module):
         ``[d_out, E * r]``, expert e in the same columns; zero, so the start equals the base.
     router : Router or None
         The layer's own router.
+    grown : nn.ModuleList
+        The experts added later, each a `GrownExpert`.
+    grown_gates : GrownGates or None
+        The layer's own gates for them.
 
     Raises
     ------
@@ -85,10 +91,16 @@ class MoeLoraLinear(nn.Module):
         self.router: Router | None = None
         if config.routed and shared is None:
             self.router = Router(base.in_features, config, device=base.weight.device, dtype=own)
-        self._shared = shared
+        self.grown = nn.ModuleList()
+        self.grown_gates: GrownGates | None = None
+        if shared is None:
+            self.grown_gates = GrownGates(base.in_features, config, base.weight)
+        self.shared = shared
         self._context: RoutingContext | None = None
         self._name = ""
         self.reset_parameters()
+        for rank in config.grown:
+            self.grown.append(GrownExpert(base, rank))
 
     def reset_parameters(self) -> None:
         """Draw ``A`` anew and set ``B`` to zero; the router is left as it is."""
@@ -99,6 +111,21 @@ class MoeLoraLinear(nn.Module):
         """Take the frame mask from ``context``, and record routing there as ``name``."""
         self._context = context
         self._name = name
+
+    @property
+    def down(self) -> Tensor:
+        """``A``, without a gradient for the rows of frozen experts."""
+        return held(self.A, self.config, dim=0)
+
+    @property
+    def up(self) -> Tensor:
+        """``B``, without a gradient for the columns of frozen experts."""
+        return held(self.B, self.config, dim=1)
+
+    @property
+    def grown_experts(self) -> list[GrownExpert]:
+        """``grown`` as what it holds."""
+        return [expert for expert in self.grown if isinstance(expert, GrownExpert)]
 
     @property
     def in_features(self) -> int:
@@ -124,7 +151,8 @@ class MoeLoraLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Describe the adapter for ``print(model)``."""
-        return f"experts={self.config.experts}, rank={self.config.rank}"
+        grown = f", grown={len(self.grown)}" if len(self.grown) else ""
+        return f"experts={self.config.experts}, rank={self.config.rank}{grown}"
 
     def forward(self, inputs: Tensor, gates: Tensor | None = None) -> Tensor:
         """Apply the adapted map.
@@ -134,7 +162,8 @@ class MoeLoraLinear(nn.Module):
         inputs : Tensor
             ``[B, T, d_in]``; for frame routing and plain LoRA any ``[..., d_in]``.
         gates : Tensor, optional
-            ``[..., E]`` (frame) or ``[B, E]`` (utterance) to use instead of the router's.
+            ``[..., E]`` (frame) or ``[B, E]`` (utterance) to use instead of the router's; with G
+            grown experts ``E + G``.
 
         Returns
         -------
@@ -157,13 +186,17 @@ class MoeLoraLinear(nn.Module):
         dtype, leading = inputs.dtype, inputs.shape[:-1]
         rows = self.config.experts * self.config.rank
         router = self.router if gates is None else None
-        down = self.A.to(dtype)
+        grown = None
+        if gates is not None and len(self.grown):
+            self._check_gates(gates, leading, self.config.total)
+            gates, grown = torch.split(gates, [self.config.experts, len(self.grown)], dim=-1)
+        down = self.down.to(dtype)
         dropping = self.config.dropout > 0 and self.training
         # In full precision the router's rows ride along with A: no pass of their own over x.
         riding = router is not None and not dropping and router.weight.dtype == dtype
         if riding:
             assert router is not None
-            down = torch.cat([down, router.weight])
+            down = torch.cat([down, router.rows])
         output, low = self._base_and_down(inputs.reshape(-1, self.in_features), down, dropping)
         if self.config.routed:
             frame_logits = None
@@ -174,8 +207,25 @@ class MoeLoraLinear(nn.Module):
                 gates = self._find_gates(router_inputs, frame_logits)
             low = self._scale(low.view(*leading, self.config.experts, -1), gates)
         # In place: the base's output is fresh and nobody keeps it.
-        output.addmm_(low, self.B.to(dtype).t(), alpha=self.config.scale)
+        output.addmm_(low, self.up.to(dtype).t(), alpha=self.config.scale)
+        if len(self.grown):
+            self._add_grown(output, inputs, self._find_grown(router_inputs, grown))
         return output.view(*leading, -1)
+
+    def _add_grown(self, output: Tensor, inputs: Tensor, gates: Tensor) -> None:
+        """Add the grown experts to ``output`` ``[N, d_out]`` in place.
+
+        In products of their own: a gate of 0 adds an exact 0, where wider products would round
+        the old experts' sums otherwise.
+        """
+        leading = inputs.shape[:-1]
+        utterance = self.config.granularity == "utterance"
+        self._check_gates(gates, leading, len(self.grown))
+        if utterance:
+            gates = gates.unsqueeze(1).expand(*leading, -1)
+        flat, gates = inputs.reshape(-1, self.in_features), gates.reshape(-1, len(self.grown))
+        for place, expert in enumerate(self.grown_experts):
+            expert.add_to(output, flat, gates[:, place : place + 1], self.config)
 
     def _base_and_down(self, inputs: Tensor, down: Tensor, dropping: bool) -> tuple[Tensor, Tensor]:
         """Return the base's output ``[N, d_out]`` and the inputs times ``down``, ``[N, m]``."""
@@ -191,12 +241,9 @@ class MoeLoraLinear(nn.Module):
     def _find_gates(self, inputs: Tensor, frame_logits: Tensor | None) -> Tensor:
         """Return the gates of the layer's own router, or of its block's."""
         if self.router is None:
-            gates = None if self._shared is None else self._shared.current
+            gates = None if self.shared is None else self.shared.current
             if gates is None:
-                raise InjectionError(
-                    f"{self._name or 'the projection'} was called outside its block's forward, "
-                    'where no router has run; use scope="projection" for it'
-                )
+                raise self._outside()
             return gates
         if frame_logits is None:
             frame_logits = self.router.logits(inputs)
@@ -206,18 +253,43 @@ class MoeLoraLinear(nn.Module):
         self._context.record(self._name, routing)
         return routing.gates
 
+    def _find_grown(self, inputs: Tensor, given: Tensor | None) -> Tensor:
+        """Return the gates of grown experts: given, the layer's own, or the block's."""
+        if given is not None:
+            return given
+        if self.grown_gates is None:
+            gates = None if self.shared is None else self.shared.grown
+            if gates is None:
+                raise self._outside()
+            return gates
+        if self._context is None:
+            return self.grown_gates(inputs).gates  # type: ignore[no-any-return]
+        opening = self.grown_gates(inputs, self._context.frame_mask())
+        self._context.record_opening(self._name, opening)
+        return opening.gates  # type: ignore[no-any-return]
+
+    def _outside(self) -> InjectionError:
+        return InjectionError(
+            f"{self._name or 'the projection'} was called outside its block's forward, "
+            'where no router has run; use scope="projection" for it'
+        )
+
     def _scale(self, low: Tensor, gates: Tensor) -> Tensor:
         """Scale ``[*leading, E, r]`` by the gates; returns ``[N, E * r]``."""
-        leading = low.shape[:-2]
-        utterance = self.config.granularity == "utterance"
-        wanted = (leading[:1] if utterance else leading) + low.shape[-2:-1]
-        if gates.shape != wanted:
+        leading, experts = low.shape[:-2], low.shape[-2]
+        self._check_gates(gates, leading, experts)
+        gates = gates.to(low.dtype)
+        if self.config.granularity == "utterance":
+            gates = gates.unsqueeze(1)
+        return (low * gates.unsqueeze(-1)).reshape(-1, experts * low.shape[-1])
+
+    def _check_gates(self, gates: Tensor, leading: torch.Size, experts: int) -> None:
+        """Raise `InjectionError` when the gates are not those of the input's frames."""
+        frames = leading[:1] if self.config.granularity == "utterance" else leading
+        wanted = [*frames, experts]
+        if list(gates.shape) != wanted:
             raise InjectionError(
                 f"{self._name or 'the projection'} has gates of shape {list(gates.shape)} where "
-                f"its input needs {list(wanted)}: it does not see the frames its block's router "
+                f"its input needs {wanted}: it does not see the frames its block's router "
                 'saw; use scope="projection" for it'
             )
-        gates = gates.to(low.dtype)
-        if utterance:
-            gates = gates.unsqueeze(1)
-        return (low * gates.unsqueeze(-1)).reshape(-1, low.shape[-2] * low.shape[-1])

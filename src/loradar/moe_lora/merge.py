@@ -19,6 +19,11 @@ def check_mergeable(config: MoeLoraConfig) -> None:
             f"a mixture of {config.experts} experts cannot be merged: its gates change with the "
             f"{config.granularity}, and one weight matrix cannot; only experts=1 (plain LoRA) can"
         )
+    if config.grown:
+        raise MergeError(
+            "a grown expert cannot be merged: its gate changes with the input, and one weight "
+            "matrix cannot; remove it first"
+        )
 
 
 @torch.no_grad()

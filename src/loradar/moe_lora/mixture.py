@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from loradar.errors import CheckpointError, LoradarError
+from loradar.moe_lora import edit
 from loradar.moe_lora.adapters import compare_names, read_adapters, write_adapters
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.context import RoutingContext
+from loradar.moe_lora.grown import GrownGates
 from loradar.moe_lora.layer import MoeLoraLinear
 from loradar.moe_lora.losses import collect
 from loradar.moe_lora.merge import check_mergeable, merge_layers
@@ -35,6 +37,8 @@ class MoeLora:
     routers : dict of str to Router
         By the name of their block (scope ``block``) or adapter (scope ``projection``). Empty for
         ``experts == 1``.
+    growth : dict of str to GrownGates
+        The gates of grown experts, by the same names; those of a block appear with its router.
     context : RoutingContext
         Mask and records of the forward in progress.
 
@@ -52,26 +56,30 @@ class MoeLora:
         config: MoeLoraConfig,
         context: RoutingContext,
         adapters: dict[str, MoeLoraLinear],
-        routers: dict[str, Router],
-        undo: Callable[[], None],
+        steps: list[Callable[[], None]],
     ) -> None:
         self.model = model
         self.config = config
         self.adapters = adapters
-        self.routers = routers
+        self.routers: dict[str, Router] = {}
+        self.growth: dict[str, GrownGates] = {}
         self.context = context
-        self._undo = undo
+        # What takes each change to the model back, to be run from the last to the first.
+        self.steps = steps
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Iterate over the parameters of adapters and routers."""
+        """Iterate over the parameters of adapters, routers and grown experts."""
         for adapter in self.adapters.values():
             yield adapter.A
             yield adapter.B
+            yield from adapter.grown.parameters()
         for router in self.routers.values():
             yield router.weight
+        for gates in self.growth.values():
+            yield from gates.rows
 
     def num_parameters(self) -> int:
-        """Return how many numbers adapters and routers hold."""
+        """Return how many numbers adapters, routers and grown experts hold."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def mask(self, frame_mask: Tensor | None) -> AbstractContextManager[None]:
@@ -126,12 +134,12 @@ class MoeLora:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        matrices = [adapter.A for adapter in self.adapters.values()]
+        matrices = [adapter.down for adapter in self.adapters.values()]
         return collect(routings.values(), matrices, self.config)
 
     def statistics(self) -> RoutingStatistics:
         """Return load, gates, entropy and dead experts since `reset_statistics`."""
-        return RoutingStatistics.of(self.context.totals)
+        return RoutingStatistics.of(self.context.totals, self.context.opening_totals)
 
     def reset_statistics(self) -> None:
         """Start the statistics anew."""
@@ -144,16 +152,56 @@ class MoeLora:
         -------
         dict of str to Tensor
             ``[B, E]`` by router, over valid frames, detached; zeros for a clip without any.
+            Grown experts follow, ``[B, E + G]``; plain LoRA among them has gate 1.
 
         Raises
         ------
         LoradarError
             When the model has not run in this thread.
         """
-        if not self.config.routed:
+        if not self.config.routed and not self.config.grown:
             return {}
         self._need_forward("gates")
-        return {name: routing.clip_gates() for name, routing in self.context.routings.items()}
+        gates = {name: routing.clip_gates() for name, routing in self.context.routings.items()}
+        for name, opening in self.context.openings.items():
+            grown = opening.clip_gates()
+            first = gates.get(name, torch.ones_like(grown[:, :1]))
+            gates[name] = torch.cat([first, grown], 1)
+        return gates
+
+    def train(self) -> None:
+        """Put in training mode what trains, and what is frozen in evaluation mode.
+
+        Dropout and router noise of frozen experts would make them other than they were.
+        """
+        for adapter in self.adapters.values():
+            adapter.train(adapter.A.requires_grad)
+            for expert in adapter.grown_experts:
+                expert.train(expert.A.requires_grad)
+        for router in self.routers.values():
+            router.train(router.weight.requires_grad)
+
+    def add_expert(self, rank: int | None = None) -> int:
+        """Append an expert to every adapter, with a gate of its own; see `edit.add_expert`."""
+        return edit.add_expert(self, rank)
+
+    def freeze(self, *numbers: int) -> None:
+        """Keep experts as they are in all further training; see `edit.freeze`."""
+        edit.freeze(self, numbers)
+
+    def remove(self, *numbers: int) -> None:
+        """Take experts out of every adapter; see `edit.remove`."""
+        edit.remove(self, numbers)
+
+    def tensors_of(self, number: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return an expert's ``A`` ``[r, d_in]`` and ``B`` ``[d_out, r]`` by adapter, detached.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such expert.
+        """
+        return edit.tensors_of(self, number)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the tensors of adapters and routers under their names in the model's own."""
@@ -206,10 +254,10 @@ class MoeLora:
         config, tensors = read_adapters(folder)
         if config != self.config:
             mine, other = self.config.to_dict(), config.to_dict()
-            name = next(key for key in mine if mine[key] != other[key])
+            name = next(k for k in {**mine, **other} if mine.get(k) != other.get(k))
             raise CheckpointError(
-                f"{folder}: saved with {name}={other[name]!r}, but the model was adapted with "
-                f"{mine[name]!r}"
+                f"{folder}: saved with {name}={other.get(name)!r}, but the model was adapted with "
+                f"{mine.get(name)!r}"
             )
         self.load_state_dict(tensors, str(folder))
 
@@ -227,9 +275,11 @@ class MoeLora:
 
     def undo(self) -> None:
         """Take adapters and routers out of the model and put the plain modules back."""
-        self._undo()
+        while self.steps:
+            self.steps.pop()()
         self.adapters.clear()
         self.routers.clear()
+        self.growth.clear()
 
     def _device(self) -> torch.device | None:
         return next((parameter.device for parameter in self.parameters()), None)

@@ -53,19 +53,7 @@ class Routing:
 
         Zeros for a clip without any. Frames without a batch axis are one clip.
         """
-        gates = self.gates.detach()
-        valid = self.valid
-        if valid is not None:
-            gates = gates.masked_fill(~valid.unsqueeze(-1), 0)
-        if self.config.granularity == "utterance":
-            return gates
-        experts = gates.shape[-1]
-        if gates.ndim < 3:
-            gates = gates.reshape(1, -1, experts)
-            valid = None if valid is None else valid.reshape(1, -1)
-        if valid is None:
-            return gates.mean(1)
-        return gates.sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
+        return clip_means(self.gates, self.valid, self.config.granularity)
 
 
 class Router(nn.Module):
@@ -110,6 +98,11 @@ class Router(nn.Module):
         bound = 1 / math.sqrt(self.weight.shape[1])
         nn.init.uniform_(self.weight, -bound, bound)
 
+    @property
+    def rows(self) -> Tensor:
+        """``weight``, without a gradient for the rows of frozen experts."""
+        return held(self.weight, self.config, dim=0)
+
     def extra_repr(self) -> str:
         """Describe the router for ``print(model)``."""
         experts, features = self.weight.shape
@@ -141,7 +134,7 @@ class Router(nn.Module):
         """Return the logits of each frame, ``[..., E]``, in float32 at least."""
         dtype = torch.promote_types(inputs.dtype, torch.float32)
         with torch.autocast(inputs.device.type, enabled=False):
-            return F.linear(inputs.to(dtype), self.weight.to(dtype))
+            return F.linear(inputs.to(dtype), self.rows.to(dtype))
 
     def route(self, logits: Tensor, mask: Tensor | None = None) -> Routing:
         """Choose experts by the logits of each frame; see `forward`.
@@ -154,9 +147,9 @@ class Router(nn.Module):
             ``[B, T]`` bool.
         """
         config = self.config
-        mask = _checked_mask(mask, logits)
+        mask = checked_mask(mask, logits)
         if config.granularity == "utterance":
-            logits, mask = _pool(logits, mask)
+            logits, mask = pool(logits, mask)
         scores = logits
         if config.noise and self.training:
             scores = scores + config.noise * torch.randn_like(scores)
@@ -173,7 +166,41 @@ class Router(nn.Module):
         return Routing(logits, scores, selected, gates, config, mask)
 
 
-def _checked_mask(mask: Tensor | None, logits: Tensor) -> Tensor | None:
+def held(stacked: Tensor, config: MoeLoraConfig, dim: int) -> Tensor:
+    """Return what is stacked by expert along ``dim``, without a gradient for the frozen ones."""
+    frozen = [number for number in config.frozen if number < config.experts]
+    if not frozen or not stacked.requires_grad:
+        return stacked
+    parts = stacked.chunk(config.experts, dim)
+    return torch.cat([p.detach() if e in frozen else p for e, p in enumerate(parts)], dim)
+
+
+def clip_means(values: Tensor, valid: Tensor | None, granularity: str) -> Tensor:
+    """Return the mean of ``[*P, n]`` over each clip's valid frames, ``[B, n]``, detached.
+
+    Zeros for a clip without any. Frames without a batch axis are one clip.
+    """
+    values = values.detach()
+    if valid is not None:
+        values = values.masked_fill(~valid.unsqueeze(-1), 0)
+    if granularity == "utterance":
+        return values
+    if values.ndim < 3:
+        values = values.reshape(1, -1, values.shape[-1])
+        valid = None if valid is None else valid.reshape(1, -1)
+    if valid is None:
+        return values.mean(1)
+    return values.sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
+
+
+def checked_mask(mask: Tensor | None, logits: Tensor) -> Tensor | None:
+    """Return ``mask`` as bool where ``logits`` are.
+
+    Raises
+    ------
+    InputError
+        When it does not have the shape of the frames.
+    """
     if mask is None:
         return None
     if mask.shape != logits.shape[:-1]:
@@ -184,7 +211,7 @@ def _checked_mask(mask: Tensor | None, logits: Tensor) -> Tensor | None:
     return mask.to(device=logits.device, dtype=torch.bool)
 
 
-def _pool(logits: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def pool(logits: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Average ``[B, T, E]`` over valid frames: ``[B, E]``, and which clips have any, ``[B]``.
 
     The router is linear, so this equals the logits of the mean frame.

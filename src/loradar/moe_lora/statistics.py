@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from loradar.moe_lora.grown import Opening
 from loradar.moe_lora.router import Routing
 
-# An expert chosen less often than this share of an even load counts as dead.
+# An expert chosen less often than this share of an even load counts as dead, and so does a grown
+# one whose gate stands open by less.
 DEAD_SHARE = 0.01
 
 
@@ -46,6 +48,30 @@ class RoutingTotals:
         self.entropy = _plus(self.entropy, sums[-1])
 
 
+class OpeningTotals:
+    """Sums of grown experts' gates over the valid positions of every batch."""
+
+    def __init__(self) -> None:
+        self.positions: Tensor | None = None
+        self.gates: Tensor | None = None
+        self.sizes: Tensor | None = None
+
+    @torch.no_grad()
+    def add(self, opening: Opening) -> None:
+        """Add one batch; see `RoutingTotals.add`."""
+        gates, valid = opening.gates.detach(), opening.valid
+        wide = torch.float32 if gates.device.type == "mps" else torch.float64
+        if valid is not None:
+            gates = gates.masked_fill(~valid.unsqueeze(-1), 0)
+            count = valid.sum().to(wide)
+        else:
+            count = torch.tensor(float(gates[..., 0].numel()), dtype=wide, device=gates.device)
+        gates = gates.flatten(0, -2)
+        self.positions = _plus(self.positions, count)
+        self.gates = _plus(self.gates, gates.sum(0).to(wide))
+        self.sizes = _plus(self.sizes, gates.abs().sum(0).to(wide))
+
+
 def _plus(total: Tensor | None, value: Tensor) -> Tensor:
     return value if total is None else total + value
 
@@ -65,12 +91,15 @@ class RoutingStatistics:
     entropy : dict
         Mean entropy of the softmax over all experts, in nats (``log E`` is even routing).
     dead : dict
-        Experts with a load below 1 % of the even share ``1 / E``.
+        Experts with a load below 1 % of the even share ``1 / E``; grown ones whose gate stands
+        open by less than 0.01 on average.
+    opening : dict
+        ``[G, 2]`` float64, where there are grown experts: mean gate, and mean size of the gate.
 
     Notes
     -----
     With ``top_k == experts`` each expert is always chosen and the load is even; ``gates`` tells
-    more there.
+    more there. A plain LoRA (E = 1) has no router, so only grown experts appear.
     """
 
     positions: dict[str, int]
@@ -78,9 +107,14 @@ class RoutingStatistics:
     gates: dict[str, Tensor]
     entropy: dict[str, float]
     dead: dict[str, list[int]]
+    opening: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, totals: dict[str, RoutingTotals]) -> RoutingStatistics:
+    def of(
+        cls,
+        totals: dict[str, RoutingTotals],
+        openings: dict[str, OpeningTotals] | None = None,
+    ) -> RoutingStatistics:
         """Turn sums into means."""
         result = cls({}, {}, {}, {}, {})
         for name, total in totals.items():
@@ -96,17 +130,31 @@ class RoutingStatistics:
             result.entropy[name] = float(total.entropy.cpu() / positions)
             dead = load * len(load) < DEAD_SHARE
             result.dead[name] = dead.nonzero().flatten().tolist()
+        for name, opening in (openings or {}).items():
+            if opening.positions is None or opening.gates is None or opening.sizes is None:
+                continue
+            positions = opening.positions.cpu().clamp(min=1)
+            means = torch.stack([opening.gates, opening.sizes], -1).cpu() / positions
+            result.positions[name] = int(opening.positions)
+            result.opening[name] = means
+            # Numbered after the softmax's experts; plain LoRA is one that is always at work.
+            first = len(result.load.get(name, (1,)))
+            shut = (means[:, 1] < DEAD_SHARE).nonzero().flatten().tolist()
+            result.dead.setdefault(name, []).extend(first + place for place in shut)
         return result
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return plain values, by router, for JSON."""
-        return {
-            name: {
-                "positions": self.positions[name],
-                "load": self.load[name].tolist(),
-                "gates": self.gates[name].tolist(),
-                "entropy": self.entropy[name],
-                "dead": self.dead[name],
-            }
-            for name in self.load
-        }
+        rows: dict[str, dict[str, Any]] = {}
+        for name, positions in self.positions.items():
+            row: dict[str, Any] = {"positions": positions}
+            if name in self.load:
+                row["load"] = self.load[name].tolist()
+                row["gates"] = self.gates[name].tolist()
+                row["entropy"] = self.entropy[name]
+            row["dead"] = self.dead[name]
+            if name in self.opening:
+                gates, sizes = self.opening[name].unbind(-1)
+                row["opening"] = {"gates": gates.tolist(), "sizes": sizes.tolist()}
+            rows[name] = row
+        return rows
