@@ -15,6 +15,7 @@ from loradar.cli import (
     detect,
     evaluate,
     grid,
+    grow,
     import_weights,
     pretrain,
     score,
@@ -53,6 +54,7 @@ def _root(
 app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
 app.command("grid")(grid.grid)
+app.command("grow")(grow.grow)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)

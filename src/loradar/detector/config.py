@@ -225,6 +225,13 @@ class DetectorConfig(_Section):
             )
         return self
 
+    def with_mixture(self, mixture: MoeLoraConfig) -> DetectorConfig:
+        """Return the configuration with another mixture; mode ``lora`` becomes ``moe_lora``."""
+        if mixture == self.adaptation.mixture:
+            return self
+        adaptation = AdaptationConfig(mode="moe_lora", moe_lora=mixture.to_dict())
+        return self.model_copy(update={"adaptation": adaptation})
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DetectorConfig:
         """Validate a plain mapping, for instance read from JSON or YAML.

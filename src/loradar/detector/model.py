@@ -17,7 +17,7 @@ from loradar.detector.front_end import FrontEnd
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 from loradar.detector.speech_encoder import SpeechEncoder
 from loradar.errors import ConfigError, InputError
-from loradar.moe_lora import MoeLora, inject
+from loradar.moe_lora import MoeLora, MoeLoraConfig, inject
 
 #: Order of the logits.
 SPOOF, BONAFIDE = 0, 1
@@ -30,8 +30,6 @@ class Detector(nn.Module):
 
     Attributes
     ----------
-    config : DetectorConfig
-        What it was built from.
     encoder : SpeechEncoder or None
         None for the baselines, which read the waveform themselves.
     backend : nn.Module
@@ -44,11 +42,12 @@ class Detector(nn.Module):
         self, config: DetectorConfig, encoder: SpeechEncoder | None, backend: nn.Module
     ) -> None:
         super().__init__()
-        self.config = config
+        self._config = config
         self.front_end = FrontEnd(config.front_end)
         self.encoder = encoder
         self.backend: Any = backend
         self.mixture: MoeLora | None = None
+        self._mixture_config: MoeLoraConfig | None = None
         # References to the encoder's own tensors, kept from before adapters are put in.
         self._minimum: int | None = None
         self._base = {} if encoder is None else dict(encoder.model.named_parameters())
@@ -57,6 +56,14 @@ class Detector(nn.Module):
             if encoder is None
             else {f"encoder.model.{n}" for n, _ in encoder.model.named_buffers()}
         )
+
+    @property
+    def config(self) -> DetectorConfig:
+        """What rebuilds it, experts that came, went or were frozen since included."""
+        if self.mixture is not None and self.mixture.config is not self._mixture_config:
+            self._mixture_config = self.mixture.config
+            self._config = self._config.with_mixture(self._mixture_config)
+        return self._config
 
     @property
     def keeps_encoder(self) -> bool:
@@ -198,14 +205,18 @@ class Detector(nn.Module):
     def train(self, mode: bool = True) -> Detector:
         """Switch to training or evaluation.
 
-        A fixed encoder stays in evaluation (no dropout): its adapters alone train.
+        What is fixed stays in evaluation (no dropout, no batch statistics): in a fixed encoder the
+        adapters that train alone, and a back-end without a parameter that does.
         """
         super().train(mode)
-        if mode and self.keeps_encoder and self.encoder is not None:
+        if not mode:
+            return self
+        if not any(parameter.requires_grad for parameter in self.backend.parameters()):
+            self.backend.eval()
+        if self.keeps_encoder and self.encoder is not None:
             self.encoder.model.eval()
             if self.mixture is not None:
-                for part in (*self.mixture.adapters.values(), *self.mixture.routers.values()):
-                    part.train()
+                self.mixture.train()
         return self
 
 

@@ -164,6 +164,35 @@ def tensors_of(mixture: MoeLora, number: int) -> dict[str, tuple[Tensor, Tensor]
     return found
 
 
+@torch.no_grad()
+def turn(mixture: MoeLora, number: int, name: str) -> None:
+    """Turn the sign of a grown expert's gate and of its ``B``; tanh being odd, nothing changes.
+
+    Parameters
+    ----------
+    mixture : MoeLora
+        The handle.
+    number : int
+        The expert.
+    name : str
+        Of the block or projection, as in ``mixture.growth``.
+
+    Raises
+    ------
+    ConfigError
+        When it is not a grown expert.
+    """
+    config = mixture.config
+    _check(config, (number,))
+    if number < config.experts:
+        raise ConfigError(f"expert {number} has no gate of its own")
+    place = number - config.experts
+    mixture.growth[name].rows[place].neg_()
+    for own, adapter in mixture.adapters.items():
+        if name == (own.rpartition(".")[0] if config.scope == "block" else own):
+            adapter.grown_experts[place].B.neg_()
+
+
 def _need_adapters(mixture: MoeLora) -> None:
     if not mixture.adapters:
         raise CheckpointError("there are no adapters: they were merged or taken out")

@@ -193,6 +193,10 @@ class MoeLora:
         """Take experts out of every adapter; see `edit.remove`."""
         edit.remove(self, numbers)
 
+    def turn(self, number: int, name: str) -> None:
+        """Turn the sign of a grown expert's gate and ``B``; see `edit.turn`."""
+        edit.turn(self, number, name)
+
     def tensors_of(self, number: int) -> dict[str, tuple[Tensor, Tensor]]:
         """Return an expert's ``A`` ``[r, d_in]`` and ``B`` ``[d_out, r]`` by adapter, detached.
 

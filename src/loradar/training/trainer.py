@@ -17,7 +17,7 @@ from loradar.training.recipe import Recipe
 from loradar.training.stream import StreamTrainer, adamw
 
 
-class _Task(nn.Module):
+class DetectorTask(nn.Module):
     """The detector as the Trainer sees it: it would write into a model's own ``config``."""
 
     def __init__(self, detector: Detector) -> None:
@@ -25,6 +25,7 @@ class _Task(nn.Module):
         self.detector = detector
 
     def forward(self, waveforms: Tensor) -> Tensor:
+        """Return logits [B, 2] of waveforms [B, S]."""
         return cast(Tensor, self.detector(waveforms))
 
 
@@ -52,7 +53,7 @@ class DetectorTrainer(StreamTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            _Task(detector), detector.trained_state, compute_metrics=dev_metrics, **kwargs
+            DetectorTask(detector), detector.trained_state, compute_metrics=dev_metrics, **kwargs
         )
         self.detector = detector
         self.recipe = recipe

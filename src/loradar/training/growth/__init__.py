@@ -1,0 +1,1 @@
+"""Growing an expert: a new attack, learnt beside what the model knows."""
