@@ -24,7 +24,8 @@ from loradar.errors import CheckpointError, ConfigError
 from loradar.files import atomic_path, sha256_of, write_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-FORMAT, FORMAT_VERSION = "loradar-detector", 1
+# Version 2 has experts that were grown or frozen; what has not is written as version 1.
+FORMAT, FORMAT_VERSION = "loradar-detector", 2
 
 
 def base_hash(tensors: dict[str, Tensor]) -> str:
@@ -60,7 +61,7 @@ def save_detector(detector: Detector, folder: Path | str, *, self_contained: boo
         save_file(tensors, temporary)
     record: dict[str, Any] = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": _version_for(config),
         "loradar_version": __version__,
         "detector": config.to_dict(),
         "self_contained": alone,
@@ -108,6 +109,11 @@ def load_detector(
         _check_base(folder, record, detector)
     _fill(folder, detector.whole_state() if alone else detector.trained_state(), tensors)
     return detector.to(device).eval()
+
+
+def _version_for(config: DetectorConfig) -> int:
+    mixture = config.adaptation.mixture
+    return 2 if mixture is not None and (mixture.grown or mixture.frozen) else 1
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
