@@ -27,7 +27,7 @@ import yaml
 from safetensors import safe_open
 
 from loradar import embedded
-from loradar.detector.checkpoint import load_detector
+from loradar.detector.checkpoint import FOR_TRANSFORMERS, load_detector, write_preprocessor
 from loradar.detector.model import Detector
 from loradar.detector.scorer import score_clips
 from loradar.embedded import BESIDE, DETECTOR, ENCODER, ENCODER_ID, HASHED, SUMS
@@ -115,6 +115,7 @@ def _stage(part: str, run: Path, folder: Path, encoder: Path) -> None:
     moved = _rewrite_recipe(folder / "recipe.yaml", ENCODER_ID if part == DETECTOR else None)
     if part == DETECTOR:
         _rewrite_config(folder / "config.json")
+        write_preprocessor(folder)
     text = (folder / CARD).read_text(encoding="utf-8")
     for old, new in sorted(moved.items(), key=lambda pair: -len(pair[0])):
         text = text.replace(old, new)
@@ -128,6 +129,7 @@ def _rewrite_config(path: Path) -> None:
     if section.get("id") is None:
         raise InputError(f"{path.parent.name}: its encoder has no id; train it on the encoder run")
     section |= {"id": ENCODER_ID, "revision": None}
+    record |= FOR_TRANSFORMERS
     if "base" in record:
         record["base"]["id"] = ENCODER_ID
     write_json(path, record)

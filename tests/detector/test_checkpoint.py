@@ -152,7 +152,8 @@ def test_other_files_stay(base, tmp_path):
     save_detector(make({"id": str(base)}), tmp_path)
     save_detector(make({"id": str(base)}), tmp_path)
     found = {path.name for path in tmp_path.iterdir()}
-    assert found == {"calibration.json", "README.md", "config.json", "model.safetensors"}
+    written = {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert found == {"calibration.json", "README.md", *written}
 
 
 def edit(folder, **changes):

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 import loradar
-from loradar.embedded import BESIDE, DETECTOR, ENCODER, FOLDER, HASHED, SUMS, is_installed
+from loradar.embedded import (
+    BESIDE,
+    BESIDE_DETECTOR,
+    DETECTOR,
+    ENCODER,
+    FOLDER,
+    HASHED,
+    SUMS,
+    is_installed,
+)
 from loradar.files import sha256_of
 from loradar.inference.model import load_model
 
@@ -37,6 +46,7 @@ def test_one_generation_of_files_with_their_hashes():
     found = {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*") if p.is_file()}
     found = {name for name in found if not name.endswith((".py", ".pyc"))}
     expected = {f"{part}/{name}" for part, names in HASHED.items() for name in (*names, *BESIDE)}
+    expected |= {f"{DETECTOR}/{name}" for name in BESIDE_DETECTOR}
     assert found == {*expected, SUMS}
     lines = [line.split() for line in (FOLDER / SUMS).read_text(encoding="utf-8").splitlines()]
     assert {name for _, name in lines} == {

@@ -63,7 +63,7 @@ def test_what_is_installed_is_the_default_and_scores_as_written(installer, runs,
     assert found == {
         "SHA256SUMS",
         *(f"encoder/{name}" for name in parts),
-        *(f"detector/{name}" for name in parts | {"calibration.json"}),
+        *(f"detector/{name}" for name in {*parts, "calibration.json", *package.BESIDE_DETECTOR}),
     }
     model = load_model(None, "cpu")
     written = json.loads((tmp_path / "data" / "scores.json").read_text())

@@ -1,6 +1,7 @@
 """Checkpoint folders.
 
-``config.json`` says how to rebuild the model, ``model.safetensors`` has its trained tensors.
+``config.json`` says how to rebuild the model, ``model.safetensors`` has its trained tensors,
+``preprocessor_config.json`` is for transformers' ``pipeline`` alone.
 Nothing is pickled; other files of the folder are left alone.
 """
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from loradar import __version__
 from loradar.detector.config import DetectorConfig, HuggingFaceEncoderConfig
+from loradar.detector.front_end import SAMPLE_RATE
 from loradar.detector.model import Detector, build_detector
 from loradar.detector.pretrained import config_of
 from loradar.errors import CheckpointError, ConfigError
@@ -26,6 +28,15 @@ from loradar.files import atomic_path, sha256_of, write_json
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # Version 2 has experts that were grown or frozen; what has not is written as version 1.
 FORMAT, FORMAT_VERSION = "loradar-detector", 2
+
+#: What transformers' ``pipeline`` needs beside it; `loradar.register` tells it the model type.
+PREPROCESSOR = "preprocessor_config.json"
+FOR_TRANSFORMERS: dict[str, Any] = {
+    "model_type": FORMAT,
+    "architectures": ["LoradarForAudioClassification"],
+    "id2label": {"0": "spoof", "1": "bonafide"},
+    "label2id": {"spoof": 0, "bonafide": 1},
+}
 
 
 def base_hash(tensors: dict[str, Tensor]) -> str:
@@ -46,7 +57,7 @@ def save_detector(detector: Detector, folder: Path | str, *, self_contained: boo
     detector : Detector
         The model.
     folder : Path or str
-        Made when missing; files other than the two written here stay as they are.
+        Made when missing; files other than the three written here stay as they are.
     self_contained : bool
         Save the encoder too, so that loading needs neither hub nor local base. Always so where
         the encoder has no base to load: a baseline, an inline configuration, mode ``full``.
@@ -62,6 +73,7 @@ def save_detector(detector: Detector, folder: Path | str, *, self_contained: boo
     record: dict[str, Any] = {
         "format": FORMAT,
         "format_version": _version_for(config),
+        **FOR_TRANSFORMERS,
         "loradar_version": __version__,
         "detector": config.to_dict(),
         "self_contained": alone,
@@ -72,8 +84,22 @@ def save_detector(detector: Detector, folder: Path | str, *, self_contained: boo
             record["encoder_config"] = config_of(detector.encoder.model)
         else:
             record["base"] = {"id": encoder.id, "sha256": base_hash(detector.base_tensors())}
+    write_preprocessor(folder)
     # Last, because it vouches for the weights.
     write_json(folder / CONFIG, record)
+
+
+def write_preprocessor(folder: Path) -> None:
+    """Write what ``transformers.pipeline`` asks a folder about its input: raw 16 kHz samples."""
+    write_json(
+        folder / PREPROCESSOR,
+        {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "sampling_rate": SAMPLE_RATE,
+            "do_normalize": False,
+            "return_attention_mask": True,
+        },
+    )
 
 
 def load_detector(

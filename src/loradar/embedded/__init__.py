@@ -25,6 +25,8 @@ HASHED = {
 }
 #: What goes with them: the card, and how they were made.
 BESIDE = ("README.md", "recipe.yaml", "metrics.json")
+#: For transformers' ``pipeline``, which no answer of ours depends on.
+BESIDE_DETECTOR = ("preprocessor_config.json",)
 
 
 def is_installed(part: str) -> bool:
