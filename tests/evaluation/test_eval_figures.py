@@ -9,7 +9,14 @@ from PIL import Image
 from scipy.special import ndtri
 
 from loradar.errors import ConfigError, InputError
-from loradar.evaluation.figures import MAX_POINTS, det_plot, heat_map, png_bytes, save_png
+from loradar.evaluation.figures import (
+    MAX_POINTS,
+    det_plot,
+    heat_map,
+    interval_plot,
+    png_bytes,
+    save_png,
+)
 from loradar.evaluation.report import Section, write_report
 
 
@@ -102,3 +109,16 @@ def test_report_is_self_contained_and_escapes(tmp_path: Path) -> None:
     assert text.count("data:image/png;base64,") == 1
     assert "http" not in text
     assert "width=device-width" in text
+
+
+def test_interval_plot_marks_means_and_values() -> None:
+    rows = {"one": (30.0, 25.0, 35.0, [28.0, 32.0]), "_two": (50.0, None, None, [50.0])}
+    figure = interval_plot(rows, label="EER (%)", chance=50.0)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", " _two"]
+    assert axes.yaxis_inverted()
+    diamonds = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
+    assert diamonds == [30.0, 50.0]
+    assert png_bytes(figure) == png_bytes(interval_plot(rows, label="EER (%)", chance=50.0))
+    with pytest.raises(ConfigError, match="at least one row"):
+        interval_plot({})

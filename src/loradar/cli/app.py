@@ -10,6 +10,7 @@ import typer
 from loradar import __version__
 from loradar.cli import (
     calibrate,
+    compare,
     corpus,
     demo,
     detect,
@@ -54,6 +55,7 @@ def _root(
 app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
 app.command("grid")(grid.grid)
+app.command("compare")(compare.compare)
 app.command("grow")(grow.grow)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)

@@ -131,6 +131,49 @@ def heat_map(
     return figure
 
 
+def interval_plot(
+    rows: Mapping[str, tuple[float, float | None, float | None, Sequence[float]]],
+    *,
+    title: str = "",
+    label: str = "",
+    chance: float | None = None,
+) -> Figure:
+    """Draw means with their intervals, one line below the other, and the values behind them.
+
+    Parameters
+    ----------
+    rows : mapping of str to (mean, low, high, values)
+        From the top down; ``low`` and ``high`` may be None.
+    title, label : str
+        Title, and what the horizontal axis shows.
+    chance : float, optional
+        Where to draw a thin line for what guessing gives.
+
+    Raises
+    ------
+    ConfigError
+        When there is no row.
+    """
+    if not rows:
+        raise ConfigError("a plot of intervals needs at least one row")
+    figure = _figure(6.4, 1.2 + 0.36 * max(len(rows), 2))
+    axes = figure.add_subplot()
+    if chance is not None:
+        axes.axvline(chance, color="#999999", linewidth=0.8, linestyle=(0, (2, 3)))
+    for place, (mean, low, high, values) in enumerate(rows.values()):
+        if low is not None and high is not None:
+            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2)
+        axes.plot(values, [place] * len(values), "o", color=COLOURS[1], markersize=3, alpha=0.7)
+        axes.plot(mean, place, "D", color=COLOURS[0], markersize=6)
+    axes.set_yticks(range(len(rows)), [_plain(name) for name in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(_plain(label))
+    axes.set_title(_plain(title))
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
 def png_bytes(figure: Figure, dpi: int = 150) -> bytes:
     """Render a figure as PNG; equal figures give equal bytes."""
     buffer = io.BytesIO()

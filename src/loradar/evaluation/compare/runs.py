@@ -110,7 +110,7 @@ def find_runs(roots: Iterable[Path]) -> list[Run]:
     Returns
     -------
     list of Run
-        Ordered by variant, fold and seed.
+        In the order of each folder's ``runs.csv``, those that are not in it last.
 
     Raises
     ------
@@ -122,7 +122,12 @@ def find_runs(roots: Iterable[Path]) -> list[Run]:
         folder = root.parent if root.name == RUNS else root
         if not folder.is_dir():
             raise InputError(f"{root}: no such folder of runs")
-        found = [read_run(path.parent) for path in sorted(folder.glob(f"*/*/*/{CELL}"))]
+        order = _order(folder / RUNS)
+        places = sorted(
+            (path.parent for path in folder.glob(f"*/*/*/{CELL}")),
+            key=lambda place: (order.get(place.relative_to(folder).as_posix(), len(order)), place),
+        )
+        found = [read_run(place) for place in places]
         if not found:
             raise InputError(f"{root}: holds no runs: give a folder that loradar grid made")
         for run in found:
@@ -132,7 +137,7 @@ def find_runs(roots: Iterable[Path]) -> list[Run]:
                     "variant of one of the grids"
                 )
             runs[run.name] = run
-    return sorted(runs.values(), key=lambda run: (run.variant, run.fold, run.seed))
+    return list(runs.values())
 
 
 def runs_frame(runs: Sequence[Run], root: Path) -> pd.DataFrame:
@@ -158,6 +163,15 @@ def runs_frame(runs: Sequence[Run], root: Path) -> pd.DataFrame:
     columns += ["ood_all_clips", "trained_parameters", "parameters", "step_seconds"]
     columns += ["peak_memory_mib", "minutes", "steps", "resumed_from", "reason", "folder"]
     return pd.DataFrame([_row(run, root) for run in runs], columns=columns)
+
+
+def _order(path: Path) -> dict[str, int]:
+    """Return the place of each run's folder in ``runs.csv``; nothing where that cannot be read."""
+    try:
+        folders = pd.read_csv(path)["folder"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {str(folder): place for place, folder in enumerate(folders)}
 
 
 def _row(run: Run, root: Path) -> dict[str, Any]:
