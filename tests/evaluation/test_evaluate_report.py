@@ -19,6 +19,8 @@ BLOCK = {
     "min_dcf",
     "act_dcf",
     "cllr",
+    "min_cllr",
+    "auc",
     "bonafide",
     "spoof",
     "llr_from",
@@ -108,6 +110,24 @@ def test_ood_values_are_attacks_unless_a_column_is_given() -> None:
         evaluate(table, by=["group", "pair"], ood=["g1"])
 
 
+def test_within_sets_the_classes_of_one_condition_against_each_other() -> None:
+    table = _table().reset_index(drop=True)
+    table["codec"] = ["none", "alaw", "opus"] * (len(table) // 3) + [""] * (len(table) % 3)
+    table.loc[(table["codec"] == "opus") & (table["label"] == "spoof"), "codec"] = "alaw"
+    report = evaluate(table, by=["codec"], within=["codec"], resamples=5)
+    blocks = report["within_codec"]
+    assert set(blocks) == {"alaw", "none", "opus"}
+    alone = evaluate(table[table["codec"] == "alaw"], resamples=0)["pooled"]
+    assert blocks["alaw"] | {"eer_ci": None} == alone
+    assert blocks["alaw"]["eer_ci"] is not None
+    assert blocks["opus"]["eer"] is None
+    assert blocks["opus"]["spoof"] == 0
+    assert report["by_codec"]["alaw"]["bonafide"] == (table["label"] == "bonafide").sum()
+    assert "Within each codec" in _printed(report)
+    with pytest.raises(InputError, match="no column 'rate'"):
+        evaluate(table, within=["rate"])
+
+
 def test_intervals_follow_seed_and_clusters() -> None:
     table = _table()
     first, again, other = (
@@ -162,7 +182,7 @@ def test_one_class_alone_gives_nulls_and_counts(only: str) -> None:
     report = evaluate(table, by=["group"], resamples=10)
     pooled = report["pooled"]
     assert {pooled["bonafide"], pooled["spoof"]} == {0, len(table)}
-    for name in ("eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr"):
+    for name in ("eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr", "min_cllr", "auc"):
         assert pooled[name] is None
     assert len(report["by_attack"]) == (3 if only == "spoof" else 0)
     assert report["ood_average"]["eer"] is None

@@ -19,6 +19,7 @@ from loradar.evaluation.tandem import (
     min_t_dcf,
     min_t_dcf_2019,
 )
+from loradar.evaluation.tandem_eer import concurrent_t_eer
 
 
 def _scores(inputs: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +92,8 @@ def test_tandem_sets_match_the_official_values(shared: Path) -> None:
         assert min_t_dcf(bona, cm[2], errors).value == pytest.approx(at_eer["value"], abs=1e-9)
         expected = case["min_tdcf_legacy_2019"]
         assert min_t_dcf_2019(bona, cm[2], errors).value == pytest.approx(expected, abs=1e-9)
+        tandem = 100 * concurrent_t_eer(bona, cm[2], *asv).value
+        assert tandem == pytest.approx(case["t_eer_percent"], abs=1e-9)
 
 
 def test_tiny_vectors_match(shared: Path) -> None:

@@ -1,7 +1,8 @@
 """From raw scores to log-likelihood ratios and posteriors.
 
 An affine map learned by prior-weighted logistic regression (Brummer and du Preez, 2006; "Linear
-calibration"): it keeps the order of trials, so the EER does not change.
+calibration"): it keeps the order of trials, so the EER does not change. Where that is too stiff, a
+rising curve takes its place (`loradar.evaluation.isotonic`, `loradar.evaluation.spline`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from loradar.errors import CheckpointError, ConfigError, InputError
+from loradar.evaluation.curves import Curve
 from loradar.evaluation.det import FloatArray, checked_scores
 from loradar.evaluation.verdicts import Thresholds
 
@@ -28,19 +30,22 @@ LARGEST = 1e6
 
 @dataclass(frozen=True)
 class Calibration:
-    """``llr = slope * score + intercept``, natural logarithm, higher is more bona fide.
+    """``llr = slope * score + intercept``, or a curve; natural logarithm, higher: more bona fide.
 
     Attributes
     ----------
     slope, intercept : float
         The map; the slope is never negative. A slope of 0 means the scores said nothing (or
-        ranked the classes the wrong way round) where the map was fitted.
+        ranked the classes the wrong way round) where the map was fitted. With a curve, the
+        straight line fitted beside it.
     p_spoof : float
         Prior of the spoof class the fit was weighted for.
     bonafide, spoof : int
         Trials it was fitted on.
     thresholds : Thresholds, optional
         Where verdicts begin; without it, where the evidence reaches 2 to 1.
+    curve : Curve, optional
+        The map, where a straight line did not do.
     """
 
     slope: float
@@ -49,17 +54,21 @@ class Calibration:
     bonafide: int
     spoof: int
     thresholds: Thresholds | None = None
+    curve: Curve | None = None
 
     def llr(self, scores: ArrayLike) -> FloatArray:
         """Return natural-log likelihood ratios of the same shape as ``scores``."""
+        if self.curve is not None:
+            return self.curve(scores)
         return self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = asdict(self)
-        del values["thresholds"]
-        if self.thresholds is not None:
-            values["thresholds"] = self.thresholds.to_dict()
+        for name, part in (("thresholds", self.thresholds), ("curve", self.curve)):
+            del values[name]
+            if part is not None:
+                values[name] = part.to_dict()
         return values
 
     @classmethod
@@ -75,8 +84,8 @@ class Calibration:
         if not isinstance(values, dict):
             raise CheckpointError("calibration: not a mapping of slope, intercept, ...")
         values = dict(values)
-        thresholds = values.pop("thresholds", None)
-        expected = {field.name for field in fields(cls)} - {"thresholds"}
+        thresholds, curve = values.pop("thresholds", None), values.pop("curve", None)
+        expected = {field.name for field in fields(cls)} - {"thresholds", "curve"}
         if set(values) != expected:
             wrong = sorted(set(values) ^ expected)
             raise CheckpointError(f"calibration: missing or unknown keys: {', '.join(wrong)}")
@@ -98,6 +107,7 @@ class Calibration:
         return cls(
             **values,
             thresholds=None if thresholds is None else Thresholds.from_dict(thresholds),
+            curve=None if curve is None else Curve.from_dict(curve),
         )
 
 

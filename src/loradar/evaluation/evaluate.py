@@ -11,7 +11,8 @@ import pandas as pd
 from loradar.errors import InputError
 from loradar.evaluation.bootstrap import LEVEL, RESAMPLES, Resampler, percentile_interval
 from loradar.evaluation.det import BoolArray, FloatArray, WeightedEer, eer, eer_tie_safe
-from loradar.evaluation.metrics import act_dcf, cllr, min_dcf
+from loradar.evaluation.isotonic import min_cllr
+from loradar.evaluation.metrics import act_dcf, auc, cllr, min_dcf
 
 Block = dict[str, Any]
 
@@ -20,6 +21,7 @@ def evaluate(
     table: pd.DataFrame,
     *,
     by: Sequence[str] = (),
+    within: Sequence[str] = (),
     ood: Sequence[str] | None = None,
     ood_column: str | None = None,
     clusters: str | None = None,
@@ -31,7 +33,7 @@ def evaluate(
 
     Bona fide trials belong to every value of every column: the block of an attack, a corpus or any
     other value sets its spoofed trials against **all** bona fide trials of the table. (To compare
-    the classes inside a corpus, use `metrics.within_group_auc`, or evaluate that corpus alone.)
+    the classes inside a corpus or under one transmission condition, use ``within``.)
     Values are those that spoofed trials have; a spoofed trial with an empty one is only in
     ``pooled``.
 
@@ -43,6 +45,9 @@ def evaluate(
         without a label or without a score are left out and counted.
     by : sequence of str
         Further columns to break down by; each gives ``by_COLUMN``.
+    within : sequence of str
+        Columns, such as a codec, that trials of both classes have: each gives ``within_COLUMN``,
+        whose blocks hold the trials of both classes with that value and no others.
     ood : sequence of str, optional
         Values (attacks, groups, ...) whose EERs are averaged.
     ood_column : str, optional
@@ -56,9 +61,10 @@ def evaluate(
     -------
     dict
         ``{"pooled": BLOCK, "by_attack": {value: BLOCK}, "by_corpus": ..., "by_COLUMN": ...,
-        "ood_average": {"eer", "eer_tie_safe", "eer_ci"}, "llr_from", "trials"}``, a BLOCK being
-        ``{"eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr", "bonafide", "spoof",
-        "llr_from"}``. Rates are fractions, Cllr is in bits. A block that lacks a class holds None
+        "within_COLUMN": ..., "ood_average": {"eer", "eer_tie_safe", "eer_ci"}, "llr_from",
+        "trials"}``, a BLOCK being ``{"eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf",
+        "cllr", "min_cllr", "auc", "bonafide", "spoof", "llr_from"}``. Rates are fractions, Cllr
+        and ``min_cllr`` (of ``score``) are in bits. A block that lacks a class holds None
         and the counts; so does ``ood_average`` when ``ood`` is not given. ``llr_from`` says what
         ``act_dcf`` and ``cllr`` read: ``llr``, ``score``, or ``mixed`` (``llr`` where filled).
         ``trials`` counts the rows used and left out. ``eer_ci`` is the interval of
@@ -72,7 +78,8 @@ def evaluate(
     """
     columns = list(dict.fromkeys(["attack", "corpus", *by]))
     ood_column = _ood_column(ood, ood_column, by)
-    _check_columns(table, [*by, *([clusters] if clusters else [])], ood_column if ood else None)
+    named = [*by, *within, *([clusters] if clusters else [])]
+    _check_columns(table, named, ood_column if ood else None)
     trials, counts = _usable(table)
     real: BoolArray = (trials["label"] == "bonafide").to_numpy()
     score = trials["score"].to_numpy(np.float64)
@@ -83,6 +90,11 @@ def evaluate(
         if column in trials:
             for value, spoofed in _values(trials[column], real):
                 rows[column, value] = spoofed | real
+    for column in dict.fromkeys(within):
+        rows |= {
+            (f"within {column}", value): same
+            for value, same in _values(trials[column], np.zeros(len(trials), dtype=bool))
+        }
     averaged = [(ood_column, str(value)) for value in dict.fromkeys(ood or ())]
     for column, value in averaged:
         if (column, value) not in rows:
@@ -108,6 +120,10 @@ def evaluate(
     for column in columns:
         report[f"by_{column}"] = {
             value: block for (where, value), block in blocks.items() if where == column
+        }
+    for column in dict.fromkeys(within):
+        report[f"within_{column}"] = {
+            value: block for (where, value), block in blocks.items() if where == f"within {column}"
         }
     report["ood_average"] = average
     report["llr_from"] = blocks["pooled", ""]["llr_from"]
@@ -161,7 +177,7 @@ def _usable(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def _values(cells: pd.Series[Any], real: BoolArray) -> list[tuple[str, BoolArray]]:
-    """Return each filled value of the spoofed trials, sorted, and the trials that have it."""
+    """Return each filled value of the trials outside ``real``, sorted, and those that have it."""
     text = cells.astype(object).where(cells.notna(), "").astype(str).to_numpy()
     names = sorted({str(name) for name in text[~real]} - {""})
     return [(name, (text == name) & ~real) for name in names]
@@ -171,7 +187,7 @@ def _block(score: FloatArray, llr: FloatArray, real: BoolArray, used: BoolArray)
     """Compute one block; its interval is filled in later."""
     bona, spoof = used & real, used & ~real
     block: Block = dict.fromkeys(
-        ("eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr"), None
+        ("eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr", "min_cllr", "auc"), None
     )
     block["bonafide"], block["spoof"] = int(bona.sum()), int(spoof.sum())
     filled = np.isfinite(llr)
@@ -185,6 +201,8 @@ def _block(score: FloatArray, llr: FloatArray, real: BoolArray, used: BoolArray)
     block["min_dcf"] = min_dcf(score[bona], score[spoof])
     block["act_dcf"] = act_dcf(ratio[bona], ratio[spoof])
     block["cllr"] = cllr(ratio[bona], ratio[spoof])
+    block["min_cllr"] = min_cllr(score[bona], score[spoof])
+    block["auc"] = auc(score[bona], score[spoof])
     return block
 
 
@@ -207,9 +225,14 @@ def _draws(
     resamples: int,
 ) -> tuple[dict[tuple[str, str], list[float]], list[float]]:
     """Return each block's resampled EERs, and those of the average, on the same draws."""
-    indices = {key: np.flatnonzero(used) for key, used in rows.items()}
+    # A condition may hold one class only: it has no rate.
+    indices = {
+        key: np.flatnonzero(used)
+        for key, used in rows.items()
+        if (used & real).any() and (used & ~real).any()
+    }
     rates = {key: WeightedEer(score[index], real[index]) for key, index in indices.items()}
-    drawn: dict[tuple[str, str], list[float]] = {key: [] for key in rows}
+    drawn: dict[tuple[str, str], list[float]] = {key: [] for key in indices}
     mean: list[float] = []
     for weight in resampler.draw(resamples):
         for key, index in indices.items():

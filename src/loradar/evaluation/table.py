@@ -36,13 +36,14 @@ def blocks_frame(blocks: Mapping[str, Block], first: str) -> pd.DataFrame:
     first : str
         Heading of the column of names.
     """
-    columns = [first, "EER %", "95 %", "minDCF", "actDCF", "Cllr bits", "bona fide", "spoof"]
+    columns = [first, "EER %", "95 %", "minDCF", "actDCF", "min Cllr", "Cllr bits"]
+    columns += ["bona fide", "spoof"]
     rows = [
         [
             name,
             percent(block["eer"]),
             interval(block["eer_ci"]),
-            *(_number(block[key]) for key in ("min_dcf", "act_dcf", "cllr")),
+            *(_number(block[key]) for key in ("min_dcf", "act_dcf", "min_cllr", "cllr")),
             f"{block['bonafide']:,}",
             f"{block['spoof']:,}",
         ]
@@ -78,9 +79,11 @@ def report_tables(report: Mapping[str, Any], title: str = "All trials") -> list[
         pooled.loc[len(pooled)] = ["OOD average", *rates, *[""] * (len(pooled.columns) - 3)]
     tables = [rich_table(pooled, title, caption(report))]
     for name, blocks in report.items():
-        if name.startswith("by_") and blocks:
-            column = name.removeprefix("by_")
+        kind, _, column = name.partition("_")
+        if kind in ("by", "within") and blocks:
             heading = f"By {column} (against all bona fide trials)"
+            if kind == "within":
+                heading = f"Within each {column}"
             tables.append(rich_table(blocks_frame(blocks, column), heading))
     return tables
 
