@@ -1,4 +1,4 @@
-"""``loradar corpus``: make corpora, and spoofed copies of real ones."""
+"""``loradar corpus``: public corpora, made ones, and spoofed copies of real ones."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import typer
 
-from loradar.cli import copies
+from loradar.cli import copies, corpora
 
-app = typer.Typer(help="Make corpora.", no_args_is_help=True)
+app = typer.Typer(help="Read, check and make corpora.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Make corpora."""
+    """Read, check and make corpora."""
 
 
 @app.command("make")
@@ -41,5 +41,8 @@ def make(
     note(f"wrote {out / 'manifest.csv'}: {len(manifest)} clips")
 
 
+app.command("list")(corpora.list_corpora)
+app.command("info")(corpora.info)
+app.command("prepare")(corpora.prepare)
 app.command("copies")(copies.copies)
 app.command("attacks")(copies.attacks)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from loradar.audio.reading import AUDIO_SUFFIXES
+from loradar.cli.console import note
 from loradar.corpora.manifest import Manifest, read_manifest
-from loradar.corpora.protocols import read_corpus
+from loradar.corpora.protocols import CORPORA, read_corpus
+from loradar.corpora.protocols.about import ALL
 from loradar.errors import InputError
 
 
@@ -19,7 +21,8 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
         A manifest (CSV, Parquet); a folder with ``manifest.csv``; a folder with ``bonafide/`` or
         ``spoof/``; any other folder of audio, whose clips get no label.
     corpus : str, optional
-        Read the folder as this public corpus, for instance ``asvspoof2019_la``.
+        Read the folder as this public corpus, for instance ``asvspoof2019_la`` or
+        ``asvspoof2021_la:eval``. Which subset it is, is said aloud.
 
     Raises
     ------
@@ -29,7 +32,9 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     if corpus is not None:
-        return read_corpus(corpus, source)
+        manifest = read_corpus(corpus, source)
+        tell_subset(corpus, manifest)
+        return manifest
     if source.is_file() and source.suffix.lower() in AUDIO_SUFFIXES:
         raise InputError(f"{source}: is audio: give a manifest or a folder, or use loradar detect")
     if source.is_file():
@@ -39,6 +44,15 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
     if (source / "bonafide").is_dir() or (source / "spoof").is_dir():
         return read_corpus("folder", source)
     return _unlabelled(source)
+
+
+def tell_subset(corpus: str, manifest: Manifest) -> None:
+    """Say which subset of a corpus was read, where it has several."""
+    name = corpus.partition(":")[0]
+    subsets = CORPORA[name][0].subsets if name in CORPORA else ()
+    if subsets:
+        read = manifest.source.rpartition(":")[2]
+        note(f"{name}: the subset {read} (there are {', '.join(subsets)}, {ALL}; {name}:SUBSET)")
 
 
 def _unlabelled(root: Path) -> Manifest:

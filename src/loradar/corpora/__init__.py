@@ -2,11 +2,13 @@
 
 from loradar.corpora.copies import Copies, make_copies
 from loradar.corpora.manifest import Manifest, read_manifest, write_manifest
-from loradar.corpora.protocols import READERS, read_corpus
+from loradar.corpora.protocols import CORPORA, READERS, About, read_corpus
 from loradar.corpora.sandbox import make_sandbox
 
 __all__ = [
+    "CORPORA",
     "READERS",
+    "About",
     "Copies",
     "Manifest",
     "make_copies",

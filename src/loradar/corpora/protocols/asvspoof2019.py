@@ -9,9 +9,24 @@ from pathlib import Path
 import pandas as pd
 
 from loradar.corpora.manifest import Manifest
+from loradar.corpora.protocols.about import About
 from loradar.errors import InputError
 
 CORPUS = "asvspoof2019_la"
+ABOUT = About(
+    name=CORPUS,
+    title="ASVspoof 2019 LA",
+    paper="https://arxiv.org/abs/1911.01601",
+    url="https://doi.org/10.7488/ds/2555 (LA.zip)",
+    licence="ODC-By 1.0",
+    clips="25,380 train, 24,844 dev, 71,237 eval",
+    classes="bona fide: VCTK; spoof: A01 to A06 (train, dev), A07 to A19 (eval)",
+    layout="LA/ASVspoof2019_LA_cm_protocols/*.txt (plain or .gz)\n"
+    "LA/ASVspoof2019_LA_{train,dev,eval}/flac/*.flac",
+    facts="README.LA.txt of the release",
+    rules="A16 and A19 of eval are the systems A04 and A06 of train, with other speakers.",
+    checked="the protocol files, at full size; the audio tree was not",
+)
 PROTOCOLS = {
     "train": "ASVspoof2019.LA.cm.train.trn.txt",
     "dev": "ASVspoof2019.LA.cm.dev.trl.txt",

@@ -7,9 +7,25 @@ from pathlib import Path
 import pandas as pd
 
 from loradar.corpora.manifest import Manifest
+from loradar.corpora.protocols.about import About
 from loradar.errors import InputError
 
 CORPUS = "librispeech"
+ABOUT = About(
+    name=CORPUS,
+    title="LibriSpeech",
+    paper="https://www.danielpovey.com/files/2015_icassp_librispeech.pdf",
+    url="https://www.openslr.org/12",
+    licence="CC BY 4.0",
+    clips="292,367",
+    size="60 GB",
+    hours="982",
+    classes="bona fide alone: for copies (corpus copies)",
+    layout="LibriSpeech/SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac and *.trans.txt\n"
+    "LibriSpeech/SPEAKERS.TXT",
+    facts="README.TXT of the release",
+    checked="test-clean, as it is unpacked",
+)
 
 
 def librispeech(root: Path | str) -> Manifest:

@@ -1,0 +1,134 @@
+"""``loradar corpus list``, ``info``, ``prepare``: the public corpora."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def list_corpora(
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+) -> None:
+    """List the public corpora that can be read by name.
+
+    Example: `loradar corpus list`
+    """
+    import json
+    from dataclasses import asdict
+
+    from loradar.cli.console import OUTPUT, write_output
+    from loradar.corpora.protocols import CORPORA
+
+    abouts = [about for about, _ in CORPORA.values()]
+    if as_json:
+        write_output(json.dumps([asdict(about) for about in abouts], ensure_ascii=False))
+        return
+    from rich.table import Table
+
+    table = Table("name", "corpus", "clips", "hours", "licence", box=None, padding=(0, 2, 0, 0))
+    for about in abouts:
+        table.add_row(about.name, about.title, about.clips, about.hours, about.licence)
+    OUTPUT.print(table)
+
+
+def info(
+    name: str = typer.Argument(..., help="A name that `loradar corpus list` shows."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Say where a corpus is to be had, its licence and size, and the folder layout expected.
+
+    Example: `loradar corpus info asvspoof2021_la`
+    """
+    import json
+    from dataclasses import asdict
+
+    from loradar.cli.console import write_output
+    from loradar.corpora.protocols import CORPORA
+    from loradar.errors import ConfigError
+
+    name = name.partition(":")[0]
+    if name not in CORPORA:
+        raise ConfigError(f"no corpus is called {name!r}; there are {', '.join(CORPORA)}")
+    about, _ = CORPORA[name]
+    if as_json:
+        write_output(json.dumps(asdict(about), ensure_ascii=False))
+        return
+    subsets = ", ".join((*about.subsets, "all")) if about.subsets else ""
+    unchecked = "nothing but trees that the tests make: the corpus was not at hand"
+    rows = {
+        "paper": about.paper,
+        "get it": about.url,
+        "licence": about.licence,
+        "clips": about.clips,
+        "hours": about.hours,
+        "size": about.size,
+        "classes": about.classes,
+        "layout": about.layout,
+        "subsets": f"{subsets} (unless named: {about.default})" if subsets else "",
+        "rules": about.rules,
+        "layout from": about.facts,
+        "checked": about.checked or unchecked,
+    }
+    write_output(f"{about.title} ({about.name})")
+    for key, text in rows.items():
+        for place, line in enumerate(text.splitlines()):
+            write_output(f"  {'' if place else key:<12}{line}")
+    named = f"{name}:SUBSET" if about.subsets else name
+    write_output(f"  {'read it':<12}loradar corpus prepare {named} PATH -o manifest.csv")
+
+
+def prepare(
+    name: str = typer.Argument(
+        ..., help="A name that `loradar corpus list` shows, or NAME:SUBSET.", metavar="NAME"
+    ),
+    path: Path = typer.Argument(..., help="The corpus's folder."),
+    out: Path = typer.Option(
+        ..., "-o", "--out", metavar="FILE", help="Manifest to write (.csv, .parquet)."
+    ),
+    subset: str | None = typer.Option(None, "--subset", help="As NAME:SUBSET."),
+    existing: bool = typer.Option(
+        False, "--existing", help="Leave out clips whose audio is not there."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the counts as JSON."),
+) -> None:
+    """Write a manifest of a corpus, by its official lists.
+
+    Example: `loradar corpus prepare asvspoof2021_la:eval ASVspoof2021/ -o la21.csv`
+    """
+    import json
+    from collections import Counter
+
+    from loradar.cli.console import note, write_output
+    from loradar.cli.sources import tell_subset
+    from loradar.cli.trials import check_target
+    from loradar.corpora.manifest import Manifest, write_manifest
+    from loradar.corpora.protocols import read_corpus
+    from loradar.errors import ConfigError, InputError
+
+    check_target(out, ".csv", ".parquet", ".pq")
+    if not path.exists():
+        raise InputError(f"{path}: no such folder")
+    if subset is not None:
+        if ":" in name:
+            raise ConfigError(f"{name} names a subset already: leave out --subset")
+        name = f"{name}:{subset}"
+    manifest = read_corpus(name, path)
+    missing = set(manifest.check_files())
+    if missing and existing:
+        kept = manifest.table[~manifest.table["path"].isin(missing)]
+        if kept.empty:
+            raise InputError(f"{path}: none of {len(missing)} clips is there, e.g. {min(missing)}")
+        manifest = Manifest(kept, source=manifest.source)
+    write_manifest(manifest, out)
+    tell_subset(name, manifest)
+    pairs = zip(manifest.table["split"], manifest.table["label"], strict=True)
+    counts = Counter(f"{split or 'no split'}/{label or 'unknown'}" for split, label in pairs)
+    if as_json:
+        record = {"manifest": str(out), "clips": len(manifest), "counts": dict(counts)}
+        write_output(json.dumps({**record, "missing": len(missing)}))
+    shown = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
+    note(f"wrote {out}: {len(manifest):,} clips ({shown})")
+    if missing:
+        left = "left out" if existing else "listed all the same; --existing leaves them out"
+        note(f"{len(missing)} clips are not there ({left}), first: {min(missing)}")
