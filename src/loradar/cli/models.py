@@ -30,8 +30,8 @@ def shown_name(target: Path) -> str:
     return DETECTOR_ID if names_detector(target) else target.resolve().name
 
 
-def new_folder(out: Path) -> Path:
-    """Return ``out`` if a model may be written there, found out before the work.
+def new_folder(out: Path, first: str = "config.json") -> Path:
+    """Return ``out`` if a model, or a file ``first``, may be written there, before the work.
 
     Raises
     ------
@@ -44,5 +44,17 @@ def new_folder(out: Path) -> Path:
         raise InputError(f"{out} is part of the installed package, which stays as it is")
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} holds other files: give -o a new folder")
-    check_writable(out / "config.json")
+    check_writable(out / first)
     return out
+
+
+def copy_beside(source: Path, target: Path) -> None:
+    """Copy what still holds for a changed model: its recipe and its calibration."""
+    import shutil
+
+    from loradar.files import atomic_path
+
+    for name in ("recipe.yaml", "calibration.json"):
+        if (source / name).is_file():
+            with atomic_path(target / name) as temporary:
+                shutil.copyfile(source / name, temporary)

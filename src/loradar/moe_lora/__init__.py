@@ -25,17 +25,23 @@ True
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.inject import inject, load
 from loradar.moe_lora.layer import MoeLoraLinear
+from loradar.moe_lora.listing import Expert, list_experts
 from loradar.moe_lora.mixture import MoeLora
+from loradar.moe_lora.peft_format import export_expert, import_expert
 from loradar.moe_lora.router import Router, Routing
 from loradar.moe_lora.statistics import RoutingStatistics
 
 __all__ = [
+    "Expert",
     "MoeLora",
     "MoeLoraConfig",
     "MoeLoraLinear",
     "Router",
     "Routing",
     "RoutingStatistics",
+    "export_expert",
+    "import_expert",
     "inject",
+    "list_experts",
     "load",
 ]
