@@ -15,6 +15,7 @@ from loradar.cli import (
     demo,
     detect,
     evaluate,
+    experts,
     grid,
     grow,
     import_weights,
@@ -57,6 +58,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("grid")(grid.grid)
 app.command("compare")(compare.compare)
 app.command("grow")(grow.grow)
+app.add_typer(experts.app, name="experts")
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
