@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -34,3 +35,19 @@ def test_what_cannot_be_written_is_named_as_the_user_named_it(tmp_path):
             check_writable(target)
     check_writable(tmp_path / "fresh.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_fails_while_writing_is_named_with_the_target(tmp_path):
+    target = tmp_path / "a.txt"
+    full = pytest.raises(InputError, match=r"a\.txt: cannot be written: No space")
+    with full, atomic_path(target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), atomic_path(target):
+        (tmp_path / "another").read_text()
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
+    target = tmp_path / ("n" * 251 + ".txt")
+    write_text(target, "one")
+    assert target.read_text() == "one"

@@ -14,6 +14,9 @@ from typing import Any
 
 from loradar.errors import InputError
 
+# What writing fails with when the disk is full, over quota or broken.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
@@ -36,9 +39,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     """
     target = Path(target)
     check_writable(target)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
-    )
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=_hidden(target), suffix=target.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -48,8 +49,17 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise  # of something else that the caller reads or writes meanwhile
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _hidden(target: Path) -> str:
+    """Start of a temporary name; short, since the target's own may be as long as names can be."""
+    return f".{target.stem[:32]}-"
 
 
 def check_writable(target: Path | str) -> None:
@@ -65,7 +75,7 @@ def check_writable(target: Path | str) -> None:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.stem}-"):
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=_hidden(target)):
             pass
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
