@@ -158,7 +158,7 @@ def test_copies_by_other_weights_are_made_again(
 ) -> None:
     weights = ["a" * 64]
     attack = Attack(
-        "net", "net", "neural", lambda rng: {"n": 1}, _louder_end, weights=lambda: weights[0]
+        "net", "net", "classical", lambda rng: {"n": 1}, _louder_end, weights=lambda: weights[0]
     )
     monkeypatch.setitem(ATTACKS, "net", attack)
     asked = {"attacks": ["net", "sinusoidal"], "workers": 1}
@@ -209,7 +209,9 @@ def test_other_arguments_are_refused(source: Manifest, tmp_path: Path) -> None:
         ({"seconds": 0.1}, "give 0.5 to 600 s"),
         ({"audio_format": "mp3"}, "there are flac, wav"),
         ({"attacks": ["lpd"]}, "no attack or family 'lpd'"),
+        ({"attacks": []}, "no attack is named"),
         ({"channels": ["radio"]}, "no channel 'radio'"),
+        ({"channels": ["speed"]}, "no channel 'speed'"),
         ({"attacks": ["espeak"]}, "no attack of espeak can run: espeak: "),
     ],
 )
@@ -217,6 +219,25 @@ def test_bad_arguments(source: Manifest, tmp_path: Path, asked: dict, told: str)
     with pytest.raises(ConfigError, match=told):
         make_copies(source, tmp_path / "out", workers=1, **asked)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_channel_that_cannot_run_is_not_passed_over(
+    source: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loradar.corpora.copies.channels.available_codecs", lambda: ("mp3",))
+    asked = {"attacks": ["sinusoidal"], "workers": 1}
+    with pytest.raises(ConfigError, match="no channel of opus can run: channel opus: "):
+        make_copies(source, tmp_path / "out", channels=["opus"], **asked)
+    result = make_copies(source, tmp_path / "out", channels=["opus", "mp3"], **asked)
+    assert set(result.manifest.table["channel"]) == {"mp3"}
+
+
+def test_a_folder_of_copies_is_no_source_of_itself(source: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(Path(source.table["path"][0]).read_bytes())
+    manifest = Manifest(pd.DataFrame({"path": [str(tmp_path / "a.wav")]}), source="clips")
+    with pytest.raises(InputError, match="every clip of clips lies in it; give another folder"):
+        make_copies(manifest, tmp_path, attacks=["sinusoidal"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
 def test_bad_clips_and_bad_attacks_are_skipped(
@@ -355,6 +376,23 @@ def test_processes_do_the_work_and_errors_come_through() -> None:
         for job, result in spread(eval, ["1 + 1", "2 + 2", *["0"] * 9, error], 2, crashed=str):
             found[job] = result
     assert found["1 + 1"] == 2
+
+
+def test_what_nobody_waits_for_is_stopped() -> None:
+    endless = "__import__('time').sleep(10_000)"
+    results = spread(eval, ["1 + 1", endless, endless], 2, crashed=str)
+    assert next(results) == ("1 + 1", 2)
+    results.close()  # returns
+
+
+def test_a_stopped_run_leaves_no_temporary_files(source: Manifest, tmp_path: Path) -> None:
+    def stop(done: int, total: int, what: str) -> None:
+        (tmp_path / "out" / "bonafide" / ".c1-tmp123.flac").touch()  # a worker's
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_copies(source, tmp_path / "out", attacks=["sinusoidal"], workers=1, progress=stop)
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 @pytest.mark.slow

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from loradar.audio.augmentation import CODECS, EFFECTS, Effect, available_codecs
 from loradar.errors import ConfigError
 
-# RawBoost makes training harder; it is no channel that speech travels over.
-_PLAIN = tuple(name for name in EFFECTS if name not in ("rawboost", "codec"))
-CHANNELS = (*_PLAIN, *CODECS)
+# Chosen by name: RawBoost and speed make training harder, but no link does such things to speech,
+# and a source played faster is not what was said.
+_PLAIN = ("noise", "filter", "low_pass", "room", "companding", "gain", "telephone")
+_STUDIO = ("suppression", "compression")
+CHANNELS = (*_PLAIN, *_STUDIO, *CODECS)
 
 
 def choose_channels(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -32,7 +34,7 @@ def choose_channels(names: Sequence[str]) -> tuple[list[str], list[str]]:
     Raises
     ------
     ConfigError
-        A name that is none of these.
+        A name that is none of these, or not one of those asked for can run.
     """
     groups = {"all": CHANNELS, "codec": tuple(CODECS), "none": ("",)}
     channels: dict[str, None] = {}
@@ -43,7 +45,10 @@ def choose_channels(names: Sequence[str]) -> tuple[list[str], list[str]]:
         channels.update(dict.fromkeys(groups.get(name, (name,))))
     absent = [name for name in channels if name in CODECS and name not in available_codecs()]
     skipped = [f"channel {name}: {CODECS[name].missing()}" for name in absent]
-    return [name for name in channels if name not in absent], skipped
+    there = [name for name in channels if name not in absent]
+    if names and not there:
+        raise ConfigError(f"no channel of {','.join(names)} can run: {'; '.join(skipped)}")
+    return there, skipped
 
 
 @functools.cache

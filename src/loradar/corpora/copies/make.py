@@ -12,6 +12,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,14 +118,16 @@ def make_copies(
         raise ConfigError(f"clips of {seconds:g} s; give 0.5 to 600 s")
     if audio_format not in _FORMATS:
         raise ConfigError(f"format {audio_format!r}; there are {', '.join(_FORMATS)}")
+    if not attacks:
+        raise ConfigError("no attack is named; give attacks or families, or all")
     out = Path(out)
     table = bona_fide(manifest, out)
     linked, absent = choose_channels(channels)
     chosen, lines = choose(attacks, have=offers(table))
-    for line in (*lines, *absent):
-        _LOG.info("skipped: %s", line)
     if not chosen:
         raise ConfigError(f"no attack of {','.join(attacks)} can run: {'; '.join(lines)}")
+    for line in (*lines, *absent):
+        _LOG.info("skipped: %s", line)
     fill_splits(table, seed)
     jobs = plan(table, chosen, per_clip=per_clip, channels=linked, seed=seed)
     options = Options(str(out.absolute()), seed, seconds, audio_format)
@@ -144,7 +147,11 @@ def make_copies(
         importlib.import_module("torch")  # before the pool holds this process to one thread
     with Journal(options, arguments) as journal:
         _remove_leftovers(out)
-        made = _make(jobs, options, journal, processes, progress)
+        try:
+            made = _make(jobs, options, journal, processes, progress)
+        except BaseException:
+            _remove_leftovers(out)  # of processes that were stopped in the middle
+            raise
         outcomes = journal.outcomes
     return _conclude(out, table, jobs, options, outcomes, made)
 
@@ -167,15 +174,18 @@ def _make(
     done = kept
     work = functools.partial(render, options=options)
     try:
-        for job, outcome in spread(work, due, workers, crashed=_crashed):
-            journal.add(job, outcome)
-            done += 1
-            for remark in _remarks(job, outcome):
-                if told <= _TOLD:
-                    _LOG.warning("%s", remark if told < _TOLD else "more such lines are not shown")
-                told += 1
-            if progress is not None:
-                progress(done, len(jobs), "copying")
+        with closing(spread(work, due, workers, crashed=_crashed)) as results:
+            for job, outcome in results:
+                journal.add(job, outcome)
+                done += 1
+                for remark in _remarks(job, outcome):
+                    if told < _TOLD:
+                        _LOG.warning("%s", remark)
+                    elif told == _TOLD:
+                        _LOG.warning("more such lines are not shown")
+                    told += 1
+                if progress is not None:
+                    progress(done, len(jobs), "copying")
     except InputError as error:
         raise InputError(
             f"{error}; {done} of {len(jobs)} clips are done, the same command goes on from there"

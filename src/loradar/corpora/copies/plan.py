@@ -64,6 +64,8 @@ def bona_fide(manifest: Manifest, out: Path) -> pd.DataFrame:
     table = manifest.table
     inside = os.path.abspath(out) + os.sep  # noqa: PTH100 - as in Manifest, links are kept
     table = table[~table["path"].str.startswith(inside)]
+    if table.empty:
+        raise InputError(f"{out}: every clip of {manifest.source} lies in it; give another folder")
     spoofed = int((table["label"] == "spoof").sum())
     table = table[table["label"] != "spoof"].reset_index(drop=True)
     if table.empty:

@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from typing import TypeVar
 
@@ -26,8 +27,10 @@ _QUEUED = 4  # jobs a worker that are handed out ahead
 
 def spread(
     work: Callable[[T], R], jobs: Iterable[T], workers: int, *, crashed: Callable[[T], R]
-) -> Iterator[tuple[T, R]]:
+) -> Generator[tuple[T, R], None, None]:
     """Yield each job with its result, as they are done; in this process when ``workers`` is 1.
+
+    Closing the iterator, or an error such as Ctrl-C in it, ends the processes at once.
 
     Parameters
     ----------
@@ -77,22 +80,43 @@ def spread(
 
 def _pooled(
     work: Callable[[T], R], jobs: Iterator[T], workers: int, waiting: dict[Future[R], T]
-) -> Iterator[tuple[T, R]]:
+) -> Generator[tuple[T, R], None, None]:
     """Work by a new pool; ``waiting`` holds what it was given and has not yielded."""
     # Spawned, since forking a process that runs threads (torch) may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    alive, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(alive,))
     try:
         while True:
-            for job in islice(jobs, _QUEUED * workers - len(waiting)):
-                waiting[pool.submit(work, job)] = job
+            with _interrupts_held_back():
+                for job in islice(jobs, _QUEUED * workers - len(waiting)):
+                    waiting[pool.submit(work, job)] = job
             if not waiting:
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 result = future.result()
                 yield waiting.pop(future), result
+    except BaseException:
+        # Nobody waits for what is being made: workers end when their line to us does.
+        ours.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        ours.close()
+        alive.close()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait: it would leave a pool half started, and new processes inherit the block."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -124,15 +148,13 @@ def _one_torch_thread() -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _start() -> None:
+def _start(alive: Connection) -> None:
     """Prepare a worker: Ctrl-C is the parent's business, and without a parent there is no work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 
-def _end_with(sentinel: int) -> None:
-    # A killed parent would else leave its workers waiting for ever.
-    wait_for([sentinel])
+def _end_with(alive: Connection) -> None:
+    # The line ends when the parent closes it, or was killed: nothing is ever sent on it.
+    wait_for([alive])
     os._exit(1)
