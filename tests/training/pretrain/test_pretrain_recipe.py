@@ -7,7 +7,8 @@ from loradar.errors import ConfigError
 from loradar.training.pretrain.recipe import parse_pretrain_recipe, read_pretrain_recipe
 from loradar.training.pretrain.run import build_model
 
-RECIPES = sorted((Path(__file__).resolve().parents[3] / "recipes").glob("pretrain_*.yaml"))
+FOLDER = Path(__file__).resolve().parents[3] / "recipes"
+RECIPES = [*sorted(FOLDER.glob("pretrain_*.yaml")), FOLDER / "embedded_encoder.yaml"]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)

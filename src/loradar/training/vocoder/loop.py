@@ -211,7 +211,7 @@ def schedule(step: int, steps: int, warmup: int) -> float:
     Examples
     --------
     >>> [round(schedule(step, 1000, 100), 2) for step in (0, 99, 550, 1000)]
-    [0.01, 1.0, 0.5, 0.01]
+    [0.01, 1.0, 0.51, 0.01]
     """
     rise = min(1.0, (step + 1) / max(warmup, 1))
     through = min(max(step - warmup, 0) / max(steps - warmup, 1), 1.0)
