@@ -80,10 +80,13 @@ def fit_isotonic(bonafide: ArrayLike, spoof: ArrayLike) -> Curve:
 
 def _bins(bonafide: ArrayLike, spoof: ArrayLike) -> _Bins:
     real, fake = checked_scores(bonafide, "bona fide"), checked_scores(spoof, "spoof")
-    scores, place = np.unique(np.concatenate((real, fake)), return_inverse=True)
-    first = np.bincount(place[: real.size], minlength=scores.size).astype(np.float64)
-    second = np.bincount(place[real.size :], minlength=scores.size).astype(np.float64)
-    return _Bins(scores, first, second)
+    scores = np.concatenate((real, fake))
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    of_real = np.add.reduceat((order < real.size).astype(np.float64), starts)
+    count = np.diff(np.append(starts, scores.size))
+    return _Bins(ordered[starts], of_real, count - of_real)
 
 
 def _shares(real: FloatArray, fake: FloatArray) -> FloatArray:

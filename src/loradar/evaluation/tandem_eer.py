@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from loradar.evaluation.det import FloatArray, checked_scores, det_curve
+from loradar.evaluation.det import DetCurve, FloatArray, checked_scores, det_curve
+
+Rates = tuple[FloatArray, FloatArray, FloatArray]
+STRIDE = 256
 
 
 class TandemEer(NamedTuple):
@@ -46,9 +49,9 @@ def concurrent_t_eer(
     """
     cm = det_curve(bonafide, spoof)
     kinds = [
-        checked_scores(asv_target, "target"),
-        checked_scores(asv_nontarget, "non-target"),
-        checked_scores(asv_spoof, "ASV spoof"),
+        np.sort(checked_scores(asv_target, "target")),
+        np.sort(checked_scores(asv_nontarget, "non-target")),
+        np.sort(checked_scores(asv_spoof, "ASV spoof")),
     ]
     merged = np.concatenate(kinds)
     order = np.argsort(merged, kind="stable")
@@ -58,7 +61,7 @@ def concurrent_t_eer(
         for index, part in enumerate(kinds)
     ]
     miss, nontarget, spoofed = rejected[0], 1 - rejected[1], 1 - rejected[2]
-    place = _crossings(cm.frr, cm.far, miss, nontarget, spoofed)
+    place = _crossings(cm, miss, nontarget, spoofed)
     # Non-targets and spoofs pass equally often where these two ratios meet.
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.abs(nontarget / spoofed - cm.far[place] / (1 - cm.frr[place]))
@@ -72,27 +75,49 @@ def concurrent_t_eer(
 
 
 def _crossings(
-    frr: FloatArray, far: FloatArray, miss: FloatArray, nontarget: FloatArray, spoofed: FloatArray
-) -> np.ndarray:
+    cm: DetCurve, miss: FloatArray, nontarget: FloatArray, spoofed: FloatArray
+) -> NDArray[np.intp]:
     """Return, for each ASV threshold, the countermeasure's at which misses meet acceptances.
 
-    Misses grow and acceptances fall with the countermeasure's threshold, so the crossing is found
-    by halving, for all ASV thresholds at once. Spoofs are half of what is not a target; at the
-    point looked for that share does not matter.
+    Misses grow and acceptances fall with either threshold. So the crossing is found by halving, for
+    all ASV thresholds at once, and moves one way along them: every `STRIDE`-th is found first and
+    brackets those between. Spoofs are half of what is not a target; at the point looked for that
+    share does not matter.
     """
+    last = cm.frr.size - 1
+    coarse = np.unique(np.append(np.arange(0, miss.size, STRIDE), miss.size - 1))
+    found = _halve(
+        cm,
+        (miss[coarse], nontarget[coarse], spoofed[coarse]),
+        np.zeros(coarse.size, dtype=np.intp),
+        np.full(coarse.size, last),
+    )
+    above = np.searchsorted(coarse, np.arange(miss.size))  # the next that was found
+    high = found[np.maximum(above - 1, 0)]
+    low = np.minimum(found[above], high)
+    place = _halve(cm, (miss, nontarget, spoofed), low, high)
+    before = np.maximum(place - 1, 0)
+    rates = (miss, nontarget, spoofed)
+    nearer = np.abs(_excess(cm, rates, before)) <= np.abs(_excess(cm, rates, place))
+    return np.where(nearer, before, place)
 
-    def excess(place: np.ndarray) -> FloatArray:
-        passed = 1 - frr[place]
-        accepted = 0.5 * passed * nontarget + 0.5 * far[place] * spoofed
-        return np.asarray(frr[place] + passed * miss - accepted)
 
-    low = np.zeros(miss.size, dtype=np.intp)
-    high = np.full(miss.size, frr.size - 1)
+def _halve(
+    cm: DetCurve, rates: Rates, low: NDArray[np.intp], high: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return the first place, in [low, high], at which misses are no fewer than acceptances."""
     while (low < high).any():
         middle = (low + high) // 2
-        reached = excess(middle) >= 0
+        reached = _excess(cm, rates, middle) >= 0
         high = np.where(reached, middle, high)
-        low = np.where(reached, low, middle + 1)
-    before = np.maximum(low - 1, 0)
-    nearer = np.abs(excess(before)) <= np.abs(excess(low))
-    return np.where(nearer, before, low)
+        low = np.where(reached, low, np.minimum(middle + 1, high))
+    return low
+
+
+def _excess(cm: DetCurve, rates: Rates, place: NDArray[np.intp]) -> FloatArray:
+    """Misses less acceptances of the tandem."""
+    miss, nontarget, spoofed = rates
+    rejected = cm.frr[place]
+    passed = 1 - rejected
+    accepted = 0.5 * (passed * nontarget + cm.far[place] * spoofed)
+    return np.asarray(rejected + passed * miss - accepted, dtype=np.float64)

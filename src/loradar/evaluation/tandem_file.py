@@ -98,7 +98,9 @@ def tandem_report(
     ConfigError
         When the ASV system is so poor that no countermeasure could help.
     """
-    target, nontarget, spoofed = (asv[name] for name in KINDS)
+    # Sorted once: the stable sorts of each figure then merely merge.
+    target, nontarget, spoofed = (np.sort(asv[name]) for name in KINDS)
+    bonafide, spoof = (np.sort(np.asarray(part, np.float64)) for part in (bonafide, spoof))
     errors = AsvErrors.at_eer(target, nontarget, spoofed)
     return {
         "asv_eer": eer(target, nontarget),
