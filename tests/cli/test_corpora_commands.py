@@ -69,3 +69,20 @@ def test_prepare_complaints(loradar, la, tmp_path, arguments, part):
     assert done.code == 2 and part in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not list(tmp_path.glob("out*"))
+
+
+def test_check(loradar, tiny_corpus, tmp_path):
+    done = loradar("corpus", "check", tiny_corpus, "-o", tmp_path / "p.csv")
+    assert done.code == 0
+    assert "36 clips, 36 readable" in done.out and "trivial feature" in done.out
+    assert (tmp_path / "p.csv").read_text() == "path,problem,detail\n"
+    report = json.loads(loradar("corpus", "check", tiny_corpus, "--json", "--rate", 8000).out)
+    assert report["problems"] == {"rate": 36}
+
+
+def test_check_of_what_is_not_there(loradar, tmp_path):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,label\na.wav,spoof\n")
+    done = loradar("corpus", "check", manifest, "-o", tmp_path / "p.csv")
+    assert done.code == 2 and "missing 1" in done.out
+    assert "missing" in (tmp_path / "p.csv").read_text()

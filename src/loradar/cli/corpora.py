@@ -1,10 +1,14 @@
-"""``loradar corpus list``, ``info``, ``prepare``: the public corpora."""
+"""``loradar corpus list``, ``info``, ``prepare``, ``check``: corpora as they are had."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from loradar.evaluation.corpus.check import CorpusReport
 
 
 def list_corpora(
@@ -132,3 +136,104 @@ def prepare(
     if missing:
         left = "left out" if existing else "listed all the same; --existing leaves them out"
         note(f"{len(missing)} clips are not there ({left}), first: {min(missing)}")
+
+
+def check(
+    source: Path = typer.Argument(..., help="Manifest (CSV, Parquet) or corpus folder."),
+    corpus: str | None = typer.Option(
+        None, "--corpus", help="Read the folder as this corpus, NAME or NAME:SUBSET."
+    ),
+    where: list[str] = typer.Option(
+        [], "--where", metavar="COL=V[,V...]", help="Check only such rows; may be repeated."
+    ),
+    out: Path | None = typer.Option(
+        None, "-o", "--out", metavar="FILE", help="Write the problems, clip by clip (.csv)."
+    ),
+    min_seconds: float = typer.Option(0.5, "--min-seconds", min=0.0, help="Report shorter clips."),
+    rate: int | None = typer.Option(
+        None, "--rate", min=1, help="Report other sample rates. Default: the commonest."
+    ),
+    workers: int | None = typer.Option(
+        None, "--workers", min=1, help="Processes. Default: the cores."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
+) -> None:
+    """Read every file once: what is missing, damaged, doubled or leaks, and shortcuts.
+
+    A shortcut is a trivial feature that tells the classes apart: duration, level, format, spectrum.
+    Exit code 1: some files are missing or cannot be read; 2: all of them.
+
+    Example: `loradar corpus check manifest.csv -o problems.csv`
+    """
+    import json
+    import os
+
+    from loradar.cli.console import reporting, write_output
+    from loradar.cli.filters import parse_where
+    from loradar.cli.sources import read_source
+    from loradar.cli.trials import check_target
+    from loradar.evaluation.corpus.check import check_corpus
+
+    check_target(out, ".csv")
+    manifest = read_source(source, corpus)
+    if where:
+        manifest = manifest.where(parse_where(where))
+    with reporting("clips") as progress:
+        report = check_corpus(
+            manifest,
+            min_seconds=min_seconds,
+            sample_rate=rate,
+            # Starting processes takes as long as reading a hundred clips.
+            workers=workers or (1 if len(manifest) < 200 else os.cpu_count() or 1),
+            progress=progress,
+        )
+    if out is not None:
+        _write_problems(out, report)
+    if as_json:
+        write_output(json.dumps(report.to_dict(), ensure_ascii=False))
+    else:
+        _show(report)
+    if report.readable < report.clips:
+        raise typer.Exit(1 if report.readable else 2)
+
+
+def _write_problems(out: Path, report: CorpusReport) -> None:
+    import csv
+
+    from loradar.files import atomic_path
+
+    with (
+        atomic_path(out) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "problem", "detail"])
+        writer.writerows((each.path, each.problem, each.detail) for each in report.problems)
+
+
+def _show(report: CorpusReport) -> None:
+    from rich.table import Table
+
+    from loradar.cli.console import OUTPUT, write_output
+
+    write_output(f"{report.clips:,} clips, {report.readable:,} readable, {report.hours:.2f} hours")
+    for title, counts in (("clips", report.balance), ("native rates", report.rates)):
+        write_output(f"{title}: " + ", ".join(f"{key} {n:,}" for key, n in counts.items()))
+    write_output(
+        "problems: " + (", ".join(f"{key} {n:,}" for key, n in report.counts.items()) or "none")
+    )
+    examples = {problem.problem: problem for problem in reversed(report.problems)}
+    for kind, problem in examples.items():
+        write_output(f"  {kind}, e.g. {problem.path} {problem.detail}")
+    leaks = report.speaker_leaks
+    shown = ", ".join(f"{name} ({'+'.join(splits)})" for name, splits in list(leaks.items())[:5])
+    write_output(f"speakers in several splits: {len(leaks):,}" + (f": {shown}" if leaks else ""))
+    if not report.shortcuts:
+        write_output("shortcuts: not looked for (fewer than ten readable clips of a class)")
+        return
+    table = Table("trivial feature", "AUC", "at least", "bona fide", "spoof", "", box=None)
+    for each in report.shortcuts:
+        flag = "shortcut" if each.suspicious else ""
+        row = (f"{each.auc:.3f}", f"{each.low:.3f}", each.bonafide, each.spoof, flag)
+        table.add_row(each.feature, *row)
+    OUTPUT.print(table)

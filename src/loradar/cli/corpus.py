@@ -44,5 +44,6 @@ def make(
 app.command("list")(corpora.list_corpora)
 app.command("info")(corpora.info)
 app.command("prepare")(corpora.prepare)
+app.command("check")(corpora.check)
 app.command("copies")(copies.copies)
 app.command("attacks")(copies.attacks)

@@ -1,0 +1,1 @@
+"""What is wrong with a corpus: files, leakage between its splits, and shortcuts."""
