@@ -1,6 +1,7 @@
 """Laying out a grid: order, overrides, and mistakes told before anything runs."""
 
 import copy
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,16 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
     assert recipes["moe", "B", 0]["adaptation"]["moe_lora"]["rank"] == 1
     assert recipes["full", "B", 0]["data"]["dev"]["group"][-1] == "codec-lm"
     assert {c.on for c in cells} == {recipes["full", "A", 0]["data"]["path"]}
+
+
+@pytest.mark.parametrize(("name", "runs"), [("mini", 66), ("mini_leave_one_group_out", 42)])
+def test_grids_in_the_tree_are_valid(name, runs):
+    root = Path(__file__).resolve().parents[3]
+    cells = read_grid(root / "recipes" / "grids" / f"{name}.yaml")
+    assert len(cells) == runs
+    for cell in cells:
+        if cell.recipe is not None:
+            assert cell.recipe["data"]["train"]["group"] == cell.recipe["data"]["dev"]["group"]
 
 
 def test_on_is_a_name_though_yaml_reads_it_as_true(grid_values, write_grid, tmp_path):
