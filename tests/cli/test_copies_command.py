@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from loradar.audio.augmentation import CODECS
 from loradar.corpora.manifest import read_manifest
 from loradar.corpora.voice import draw_speaker, speak
 
@@ -76,3 +78,7 @@ def test_the_list_of_attacks(loradar):
     assert ended.code == 0
     assert "sinusoidal; classical" in ended.out
     assert "channels: noise," in ended.out
+    for name, codec in CODECS.items():
+        if reason := codec.missing():
+            assert f"channel {name}: {reason}" in ended.out
+    assert str(Path(__file__).parents[2]) not in ended.out
