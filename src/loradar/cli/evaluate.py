@@ -36,6 +36,12 @@ def evaluate(
     by: list[str] = typer.Option(
         [], "--by", metavar="COLUMN", help="Break down by this column too; may be repeated."
     ),
+    within: list[str] = typer.Option(
+        [],
+        "--within",
+        metavar="COLUMN",
+        help="Compare the classes inside each value of this column, e.g. a codec.",
+    ),
     ood: str | None = typer.Option(
         None, "--ood", metavar="VALUE,...", help="Average the EER over these values of --by."
     ),
@@ -54,6 +60,19 @@ def evaluate(
         "--conditions",
         metavar="LIST|all",
         help="Score a model's clips under these conditions too: codecs, noise, telephone, ...",
+    ),
+    asv: Path | None = typer.Option(
+        None,
+        "--asv",
+        metavar="FILE",
+        help="Scores of a speaker verification system (key,score): adds t-DCF and t-EER.",
+    ),
+    spans: Path | None = typer.Option(
+        None,
+        "--spans",
+        metavar="FILE",
+        help="Spoofed spans (path,start,end) or a manifest with spoof_segments: judges a file of "
+        "scored segments, or the lines of `detect --json`.",
     ),
     windows: str = typer.Option(
         "all", "--windows", help="`all`: mean over windows; `first`: the first alone."
@@ -91,6 +110,13 @@ def evaluate(
     )
     from loradar.errors import InputError
 
+    if spans is not None:
+        from loradar.cli.spans import run_spans
+
+        if len(targets) > 1 or on or where or by or within or asv or suite or plot or conditions:
+            raise InputError("--spans takes one file of scored segments, and only --json beside it")
+        run_spans(targets[0], spans, as_json=as_json)
+        return
     check_windows(windows)
     check_target(save_scores, ".csv", ".csv.gz")
     check_target(plot, ".png")
@@ -103,10 +129,10 @@ def evaluate(
             raise InputError("say which clips: --on MANIFEST")
     rows = parse_where(where)
     if suite is not None and on is not None:
-        if rows or by or ood or clusters or plot or conditions:
+        if rows or by or within or ood or clusters or plot or conditions or asv:
             raise InputError(
-                "--suite sets its own rows and breakdowns: leave out --where, --by, "
-                "--ood, --clusters, --plot and --conditions"
+                "--suite sets its own rows and breakdowns: leave out --where, --by, --within, "
+                "--ood, --clusters, --plot, --conditions and --asv"
             )
         clips = read_source(on, corpus)
         _suite(suite, targets, on, clips, windows, batch_size, resamples, save_scores, as_json)
@@ -118,13 +144,20 @@ def evaluate(
     if conditions is not None:
         if manifest is None or not is_model(target):
             raise InputError("--conditions change the clips: give a model, and --on MANIFEST")
-        if by or ood or plot or save_scores:
-            raise InputError("--conditions goes without --by, --ood, --plot and --save-scores")
+        if by or within or ood or plot or save_scores or asv:
+            raise InputError(
+                "--conditions goes without --by, --within, --ood, --plot, --asv and --save-scores"
+            )
         chosen = filtered(manifest, with_default_split(manifest, rows))
         names = [name.strip() for name in conditions.split(",")]
         options = {"clusters": clusters, "resamples": resamples}
         run_conditions(names, target, chosen, windows, batch_size, options, as_json=as_json)
         return
+    verification = None
+    if asv is not None:
+        from loradar.evaluation.tandem_file import read_asv_scores, tandem_report
+
+        verification = read_asv_scores(asv)
     table = trials_of(target, on, manifest, rows, windows=windows, batch_size=batch_size)
     _save(save_scores, table)
 
@@ -133,10 +166,13 @@ def evaluate(
     report = compute(
         table,
         by=by,
+        within=within,
         ood=None if ood is None else [value.strip() for value in ood.split(",")],
         clusters=clusters,
         resamples=resamples,
     )
+    if verification is not None:
+        report["tandem"] = tandem_report(*bonafide_and_spoof(table), verification)
     if plot is not None:
         from loradar.evaluation.figures import det_plot, save_png
 
@@ -148,6 +184,8 @@ def evaluate(
 
         for part in report_tables(report, title=str(target)):
             OUTPUT.print(part)
+        for name, value in report.get("tandem", {}).items():
+            write_output(f"{name.replace('_', ' ')}: {value:.4f}")
     _end(table)
 
 
