@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from loradar.errors import InputError
-from loradar.evaluation.compare.compare import compare_runs
+from loradar.evaluation.compare.compare import _ratio, compare_runs
 from loradar.evaluation.compare.draws import draw_runs
 from loradar.evaluation.compare.runs import FAILED, RUNS, SCORES, SUITE, find_runs, runs_frame
 from loradar.evaluation.scorefile import read_scores, write_scores
@@ -127,6 +127,17 @@ def test_seeds_that_are_not_done_everywhere_do_not_count(grid):
     shutil.rmtree(grid / "moe_lora" / "B" / "1")
     assert _compare(grid)["over"]["full"]["ratio"] is None  # no seed in common
     assert not _compare(grid)["over"]["full"]["holds"]
+
+
+def test_draws_without_an_error_on_either_side_count_as_equal():
+    zero, some = np.zeros(4), np.array([0.0, 0.0, 0.2, 0.4])
+    block = _ratio((np.zeros(1), zero), (np.array([0.1]), some), True)
+    assert (block["ratio"], block["high"]) == (0, 1)
+    assert block["difference_high"] == pytest.approx(0)
+    # An error against none has no ratio: then there is no interval, rather than a rosy one.
+    block = _ratio((np.array([0.1]), some), (np.zeros(1), zero), True)
+    assert block["ratio"] is block["low"] is block["high"] is None
+    assert block["difference"] == pytest.approx(0.1)
 
 
 def test_mistakes_are_told(grid, tmp_path):

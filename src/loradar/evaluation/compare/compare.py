@@ -139,6 +139,7 @@ def over(one: _Variant, other: _Variant, chance: FloatArray) -> dict[str, Any]:
     apart = (found["ood_pair_disjoint"] or {}).get("difference")
     found["holds"] = (
         (found["high"] is not None and found["high"] < 1)
+        and (found["difference_high"] is not None and found["difference_high"] < 0)
         and (apart is not None and apart < 0)
         and (gain is not None and gain > 0)
     )
@@ -297,9 +298,14 @@ def _ratio(
         return dict.fromkeys(names)
     left, right = float(one[0].mean()), float(other[0].mean())
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = (one[1] / other[1], one[1] - other[1])
+        # Two sides without an error are equal; draws without a ratio must not drop out unseen.
+        ratio_draws = np.where((one[1] == 0) & (other[1] == 0), 1.0, one[1] / other[1])
     ratios, differences = (
-        (percentile_interval(values) if varies else None) or (None, None) for values in drawn
+        (percentile_interval(values) if usable else None) or (None, None)
+        for values, usable in (
+            (ratio_draws, varies and not np.isinf(ratio_draws).any()),
+            (one[1] - other[1], varies),
+        )
     )
     ratio = left / right if right > 0 else None
     values = (ratio, *ratios, left - right, *differences)
