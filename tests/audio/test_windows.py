@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loradar.audio import crop, tile_repeat, windows
+from loradar.audio.windows import WindowCutter
 from loradar.errors import InputError
 
 
@@ -63,3 +64,31 @@ def test_what_is_no_mono_clip_is_refused(samples: np.ndarray) -> None:
         windows(np.zeros(5), 3, 0)
     with pytest.raises(InputError):
         tile_repeat(np.zeros(5), 0)
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 12),
+    st.integers(1, 14),
+    st.lists(st.integers(0, 20), max_size=6),
+)
+def test_pieces_give_the_windows_of_the_whole(length, window, hop, cuts):
+    clip = np.arange(length)
+    cutter = WindowCutter(window, hop)
+    found = []
+    for piece in np.split(clip, sorted(min(c, length) for c in cuts)):
+        found += cutter.push(piece)
+    found += cutter.close()
+    whole = windows(clip, window, hop)
+    assert [start for start, _ in found] == [start for start, _ in whole]
+    for (_, one), (_, two) in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert cutter.samples == length
+
+
+def test_a_cutter_keeps_no_more_than_it_needs():
+    cutter = WindowCutter(100, 50)
+    for _ in range(1_000):
+        cutter.push(np.zeros(37, np.float32))
+    assert len(cutter._kept) < 200
+    assert WindowCutter(100, 50).close() == []

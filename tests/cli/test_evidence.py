@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from loradar.cli.evidence import _credit
 from loradar.corpora.voice import draw_speaker, speak
 
 RATE = 16_000
@@ -26,7 +27,8 @@ def corpus(tmp_path_factory):
 def test_evidence_of_two_attacks(loradar, corpus, tmp_path):
     out, docs = tmp_path / "out", tmp_path / "docs"
     asked = ["vocoder", "evidence", corpus, "-o", out, "--attacks", "lpc_pulse, sinusoidal"]
-    ended = loradar(*asked, "--without", "speaker=s1", "--docs", docs, "--json")
+    asked += ["--without", "speaker=s1", "--docs", docs, "--json"]
+    ended = loradar(*asked, "--credit", "Mine, CC0")
     assert ended.code == 0
     assert "wrote" in ended.err
     report = json.loads(ended.out)
@@ -42,7 +44,20 @@ def test_evidence_of_two_attacks(loradar, corpus, tmp_path):
     text = (docs / "evidence.md").read_text()
     assert "--without speaker=s1" in text
     assert str(corpus) not in text and str(tmp_path) not in text
-    assert (docs / "evidence" / "lpc_pulse.png").is_file()
+    assert "Recordings: Mine, CC0;" in text and "--credit 'Mine, CC0'" in text
+    for name in ("source.mp3", "lpc_pulse.mp3", "lpc_pulse.png"):
+        assert (docs / "evidence" / name).is_file()
+
+
+def test_credit_is_known_of_corpora_that_may_be_shown():
+    def credit(*names):
+        return _credit(pd.DataFrame({"corpus": names}))
+
+    assert credit("librispeech", "librispeech") == (
+        "LibriSpeech, https://www.openslr.org/12, CC BY 4.0 "
+        "(https://creativecommons.org/licenses/by/4.0/)"
+    )
+    assert credit("librispeech", "mlaad") == credit("librispeech", "") == credit("mine") == ""
 
 
 def test_a_damaged_clip_is_named_and_passed_over(loradar, corpus, tmp_path):

@@ -1,5 +1,6 @@
 """From clips to findings to a folder."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -257,6 +258,26 @@ def test_a_folder_of_others_is_left_alone(tmp_path):
         claim(tmp_path)
 
 
+def test_docs_get_sounds_of_recordings_whose_licence_is_known(made, tmp_path):
+    run, found, copies = made
+    copies = {key: copy for key, copy in copies.items() if "|" not in key[0]}
+    run = dataclasses.replace(run, credit="My Speech, CC BY 4.0")
+    write_docs(tmp_path, run, found, copies)
+    text = (tmp_path / "evidence.md").read_text()
+    assert "Recordings: My Speech, CC BY 4.0; cut, and changed by the attacks named." in text
+    for name, samples in (("source", run.clips[0].samples), ("buzz", copies["buzz", 0])):
+        assert f'src="../evidence/{name}.mp3"' in text and f"(evidence/{name}.mp3)" in text
+        path = tmp_path / "evidence" / f"{name}.mp3"
+        assert path.stat().st_size < 10_000 * len(samples) / RATE
+        heard, rate = soundfile.read(path)
+        assert rate == RATE and abs(len(heard) - len(samples)) < 0.2 * RATE
+    out = tmp_path / "out"
+    claim(out)
+    write_folder(out, run, found, {})
+    assert "My Speech, CC BY 4.0" in (out / "index.html").read_text()
+    assert json.loads((out / "evidence.json").read_text())["run"]["credit"] == run.credit
+
+
 def test_docs_get_pictures_and_no_sound(made, tmp_path):
     run, found, copies = made
     copies = {key: copy for key, copy in copies.items() if "|" not in key[0]}
@@ -267,4 +288,5 @@ def test_docs_get_pictures_and_no_sound(made, tmp_path):
     assert "\n# Evidence for each attack\n" in text
     assert "```\nloradar vocoder evidence x\n```" in text
     assert str(tmp_path) not in text
+    assert "Nothing is known of the recordings' licence" in text and "<audio" not in text
     assert all((tmp_path / "evidence" / f"{n}.png").stat().st_size < 80_000 for n in ["buzz"])

@@ -1,6 +1,6 @@
 """Two decoders behind one face: libsndfile, and FFmpeg (PyAV) where libsndfile cannot.
 
-Both hand out mono blocks at the file's own rate, so that no file, however many channels or
+Both hand out blocks at the file's own rate, so that no file, however many channels or
 samples it claims, is ever held in memory whole before its limits are checked.
 """
 
@@ -62,6 +62,8 @@ class AudioInfo:
         Number of channels.
     container, codec : str
         For instance ``WAV``, ``PCM_16``; ``mov``, ``aac``.
+    bit_rate : float or None
+        Bits a second of the audio track; None where that cannot be told.
     """
 
     path: str
@@ -70,6 +72,7 @@ class AudioInfo:
     channels: int
     container: str
     codec: str
+    bit_rate: float | None = None
 
 
 class Decoder(Protocol):
@@ -81,8 +84,10 @@ class Decoder(Protocol):
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def blocks(self, offset_s: float) -> Iterator[FloatArray]:
-        """Yield mono float32 blocks [n] from ``offset_s`` on, at the native rate.
+    def blocks(self, offset_s: float, *, mix: bool = True) -> Iterator[FloatArray]:
+        """Yield float32 blocks from ``offset_s`` on, at the native rate.
+
+        They are the mean of the channels, [n], or with ``mix=False`` all of them, [n, channels].
 
         Raises
         ------
@@ -128,7 +133,12 @@ class SndfileDecoder:
             channels=int(self._file.channels),
             container=str(self._file.format),
             codec=str(self._file.subtype),
+            bit_rate=self._bit_rate(path, rate),
         )
+
+    def _bit_rate(self, path: Path, rate: int) -> float | None:
+        # The file's size: headers and tags count too, which for speech is little.
+        return 8 * path.stat().st_size * rate / self._frames if self._frames and rate else None
 
     def __enter__(self) -> Self:
         return self
@@ -141,8 +151,8 @@ class SndfileDecoder:
         self._file.close()
         self._handle.close()
 
-    def blocks(self, offset_s: float) -> Iterator[FloatArray]:
-        """Yield mono float32 blocks [n]; see `Decoder.blocks`."""
+    def blocks(self, offset_s: float, *, mix: bool = True) -> Iterator[FloatArray]:
+        """Yield float32 blocks; see `Decoder.blocks`."""
         position = round(offset_s * self.info.sample_rate)
         try:
             if position:
@@ -154,7 +164,7 @@ class SndfileDecoder:
                 if len(block) == 0:
                     break
                 position += len(block)
-                yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
+                yield _mixed(block) if mix else block
         except self._error as error:
             raise DecodeError(_reason(getattr(error, "error_string", str(error)))) from None
         missing = (self._frames or 0) - position
@@ -205,6 +215,7 @@ class AvDecoder:
             channels=int(context.channels),
             container=name,
             codec=str(context.name),
+            bit_rate=float(self._stream.bit_rate) if self._stream.bit_rate else None,
         )
 
     def __enter__(self) -> Self:
@@ -226,8 +237,8 @@ class AvDecoder:
             return float(self._container.duration) / 1e6  # AV_TIME_BASE: microseconds
         return None
 
-    def blocks(self, offset_s: float) -> Iterator[FloatArray]:
-        """Yield mono float32 blocks [n]; see `Decoder.blocks`."""
+    def blocks(self, offset_s: float, *, mix: bool = True) -> Iterator[FloatArray]:
+        """Yield float32 blocks; see `Decoder.blocks`."""
         rate = self.info.sample_rate
         try:
             seeks = offset_s > 0 and self.info.container in AV_SEEKABLE
@@ -238,7 +249,10 @@ class AvDecoder:
                     raise DecodeError(
                         f"its sample rate changes from {rate} to {frame.sample_rate} Hz midway"
                     )
-                samples = _mono(_array(frame), frame.layout.nb_channels)
+                samples = _by_channel(_array(frame), frame.layout.nb_channels)
+                if samples.shape[1] != self.info.channels:
+                    # Headers of HE-AAC count less than is decoded, and streams may change midway.
+                    samples = np.repeat(_mixed(samples)[:, None], self.info.channels, axis=1)
                 if position < 0:
                     # After a seek the first frame says where the decoder landed.
                     landed = frame.time - start_s if seeks and frame.time is not None else 0.0
@@ -246,7 +260,8 @@ class AvDecoder:
                 skip = round(offset_s * rate) - position
                 position += len(samples)
                 if skip < len(samples):
-                    yield samples[max(skip, 0) :]
+                    part = samples[max(skip, 0) :]
+                    yield _mixed(part) if mix else part
         except (self._error, ValueError) as error:
             raise DecodeError(_reason(getattr(error, "strerror", None) or str(error))) from None
         held = max(position, 0) / rate
@@ -279,8 +294,13 @@ def _array(frame: Any) -> NDArray[Any]:
     return array
 
 
-def _mono(samples: NDArray[Any], channels: int) -> FloatArray:
-    """FFmpeg's arrays ([channels, n] planar, [1, n * channels] packed) to mono float32 [n]."""
+def _mixed(samples: FloatArray) -> FloatArray:
+    """[n, channels] to the mean [n]."""
+    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+
+
+def _by_channel(samples: NDArray[Any], channels: int) -> FloatArray:
+    """FFmpeg's arrays ([channels, n] planar, [1, n * channels] packed) to float32 [n, channels]."""
     if samples.shape[0] == 1 and channels > 1:
         samples = samples.reshape(-1, channels).T
     if samples.dtype == np.uint8:
@@ -289,8 +309,8 @@ def _mono(samples: NDArray[Any], channels: int) -> FloatArray:
         scaled = samples.astype(np.float64) / -float(np.iinfo(samples.dtype).min)
     else:
         scaled = samples
-    mono: FloatArray = scaled.mean(axis=0).astype(np.float32)
-    return mono
+    turned: FloatArray = scaled.T.astype(np.float32)
+    return turned
 
 
 def _promised_wav_frames(path: Path) -> int | None:

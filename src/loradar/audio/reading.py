@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import soxr
@@ -42,6 +42,7 @@ AUDIO_SUFFIXES = frozenset(
 )
 
 T = TypeVar("T")
+DECODERS: tuple[Callable[[Path], Decoder], ...] = (SndfileDecoder, AvDecoder)
 _FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
 
 
@@ -64,7 +65,8 @@ def load_audio(
     Parameters
     ----------
     path : Path or str
-        wav, flac, mp3, ogg, opus, m4a, webm, or whatever else libsndfile or FFmpeg reads.
+        wav, flac, mp3, ogg, opus, m4a, webm, or whatever else libsndfile or FFmpeg reads; also a
+        member of a shard (`loradar.audio.archives`).
     sample_rate : int
         Rate of the result in hertz.
     offset_s, duration_s : float
@@ -93,10 +95,10 @@ def load_audio(
             f"{path}: cannot read {duration_s} s from {offset_s} s: the offset must be 0 or more "
             "and the duration above 0"
         )
-    _check_file(path, max_bytes)
+    check_file(path, max_bytes)
 
     def read(decoder: Decoder) -> FloatArray:
-        _check_info(decoder.info, offset_s, duration_s, max_seconds, max_channels)
+        check_info(decoder.info, offset_s, duration_s, max_seconds, max_channels)
         blocks = _limited(decoder, offset_s, duration_s, max_seconds)
         return _collect(blocks, decoder.info.sample_rate, sample_rate)
 
@@ -107,13 +109,24 @@ def load_audio(
             if offset_s > 0
             else f"{path}: holds no samples; give a clip with sound in it"
         )
+    check_samples(samples, path)
+    return samples
+
+
+def check_samples(samples: FloatArray, path: Path | str) -> None:
+    """Refuse samples that are not finite, or so large that their squares overflow.
+
+    Raises
+    ------
+    InputError
+        Names the file.
+    """
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: holds samples that are NaN or infinite; export the clip again")
-    if np.abs(samples).max() > MAX_PEAK:
+    if samples.size and np.abs(samples).max() > MAX_PEAK:
         raise InputError(
             f"{path}: holds samples above {MAX_PEAK:g}, far outside -1 to 1; export it again"
         )
-    return samples
 
 
 def probe(path: Path | str, *, max_bytes: int = MAX_BYTES) -> AudioInfo:
@@ -125,15 +138,14 @@ def probe(path: Path | str, *, max_bytes: int = MAX_BYTES) -> AudioInfo:
         The file is missing, empty or not audio.
     """
     path = Path(path)
-    _check_file(path, max_bytes)
+    check_file(path, max_bytes)
     return _with_decoder(path, lambda decoder: decoder.info)
 
 
 def _with_decoder(path: Path, use: Callable[[Decoder], T]) -> T:
     """Apply ``use`` to the first decoder that can do it."""
     reason = ""
-    kinds: tuple[Callable[[Path], Decoder], ...] = (SndfileDecoder, AvDecoder)
-    for kind in kinds:
+    for kind in DECODERS:
         try:
             with ExitStack() as stack:
                 return use(stack.enter_context(kind(path)))
@@ -143,10 +155,16 @@ def _with_decoder(path: Path, use: Callable[[Decoder], T]) -> T:
             reason = str(error)
         except OSError as error:
             reason = error.strerror or str(error)
-    raise InputError(f"{path}: cannot be read as audio ({reason}); give a whole {_FORMATS} file")
+    raise unreadable(path, reason)
 
 
-def _check_file(path: Path, max_bytes: int) -> None:
+def unreadable(path: Path | str, reason: str) -> InputError:
+    """Return the error for a file that no decoder could read."""
+    return InputError(f"{path}: cannot be read as audio ({reason}); give a whole {_FORMATS} file")
+
+
+def check_file(path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse what is not a readable file of a sensible size, with an `InputError`."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -167,13 +185,14 @@ def _check_file(path: Path, max_bytes: int) -> None:
         raise InputError(f"{path}: no permission to read it; change its mode or owner")
 
 
-def _check_info(
+def check_info(
     info: AudioInfo,
     offset_s: float,
     duration_s: float | None,
     max_seconds: float,
-    max_channels: int,
+    max_channels: int = MAX_CHANNELS,
 ) -> None:
+    """Refuse rates, channel counts and durations beyond the limits, with an `InputError`."""
     if not 1 <= info.channels <= max_channels:
         raise InputError(
             f"{info.path}: {info.channels} channels, where 1 to {max_channels} can be read; "
@@ -188,7 +207,7 @@ def _check_info(
     if duration_s is not None and duration_s <= max_seconds:
         return
     if info.seconds is not None and info.seconds - offset_s > max_seconds:
-        _too_long(info, max_seconds)
+        too_long(info, max_seconds)
 
 
 def _limited(
@@ -203,13 +222,14 @@ def _limited(
         part = block if wanted is None else block[: wanted - count]
         count += len(part)
         if count > limit:
-            _too_long(decoder.info, max_seconds)
+            too_long(decoder.info, max_seconds)
         yield part
         if count == wanted:
             return
 
 
-def _too_long(info: AudioInfo, max_seconds: float) -> None:
+def too_long(info: AudioInfo, max_seconds: float) -> NoReturn:
+    """Raise the `InputError` for a file above the limit of length."""
     length = "" if info.seconds is None else f" ({info.seconds:,.0f} s)"
     raise InputError(
         f"{info.path}: longer{length} than the limit of {max_seconds:,.0f} s; "

@@ -45,6 +45,61 @@ def windows(
     return [(start, samples[start : start + length]) for start in starts]
 
 
+class WindowCutter:
+    """`windows` for samples that come in pieces.
+
+    Parameters
+    ----------
+    length, hop : int
+        As for `windows`.
+
+    Attributes
+    ----------
+    samples : int
+        How many have come.
+
+    Examples
+    --------
+    >>> cutter = WindowCutter(3, 2)
+    >>> [start for start, _ in cutter.push(np.arange(4))]
+    [0]
+    >>> [(start, part.tolist()) for start, part in cutter.close()]
+    [(1, [1, 2, 3])]
+    """
+
+    def __init__(self, length: int = WINDOW, hop: int = WINDOW // 2) -> None:
+        if length < 1 or hop < 1:
+            raise InputError(f"windows of {length} samples every {hop}; both must be 1 or more")
+        self.length, self.hop = length, hop
+        self.samples = 0
+        self._kept: NDArray[Any] = np.zeros(0, np.float32)
+        self._first = 0  # where the kept samples begin
+        self._next = 0  # where the next window starts
+
+    def push(self, samples: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
+        """Take samples [n]; return start and samples of each window that is full now."""
+        self.samples += len(samples)
+        self._kept = np.concatenate([self._kept, samples]) if self._kept.size else samples
+        found = []
+        while self._next + self.length <= self.samples:
+            at = self._next - self._first
+            found.append((self._next, self._kept[at : at + self.length].copy()))
+            self._next += self.hop
+        # The last window of all ends with the last sample, so a whole window stays.
+        cut = max(0, min(self._next, self.samples - self.length) - self._first)
+        self._kept, self._first = self._kept[cut:], self._first + cut
+        return found
+
+    def close(self) -> list[tuple[int, NDArray[Any]]]:
+        """Return the last window, where samples are left over: a short clip's is tiled."""
+        last = self.samples - self.length
+        if self.samples == 0 or last == self._next - self.hop:
+            return []
+        if last < 0:
+            return [(0, tile_repeat(self._kept, self.length))]
+        return [(last, self._kept[last - self._first :].copy())]
+
+
 def tile_repeat(samples: NDArray[Any], length: int) -> NDArray[Any]:
     """Repeat a clip end to end until it fills ``length`` samples; a longer one is cut.
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from loradar.vocoders.attacks import Attack
 
 THREADS = 2
+# Licences under which recordings may be passed on, changed too, with credit.
+_FREE = {"CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/"}
 
 
 def evidence(
@@ -36,7 +38,14 @@ def evidence(
     ),
     seed: int = typer.Option(0, "--seed", min=0, help="Equal seeds give equal copies."),
     docs: Path | None = typer.Option(
-        None, "--docs", metavar="FOLDER", help="Also write evidence.md and pictures here."
+        None, "--docs", metavar="FOLDER", help="Also write evidence.md, pictures and sounds here."
+    ),
+    credit: str | None = typer.Option(
+        None,
+        "--credit",
+        metavar="TEXT",
+        help="Whose recordings, and their licence. --docs gets no sounds without, except of "
+        "public corpora under CC BY 4.0.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
@@ -80,11 +89,14 @@ def evidence(
         run = Run(
             chosen.clips,
             source=_corpus(rows) or source.absolute().name,
-            command=_command(source, out, attacks, clips, where, without, corpus, seed, docs),
+            command=_command(
+                source, out, attacks, clips, where, without, corpus, seed, docs, credit
+            ),
             seed=seed,
             threads=THREADS,
             version=__version__,
             skipped=skipped,
+            credit=_credit(rows) if credit is None else credit.strip(),
         )
         write_folder(out, run, found, examples.copies, progress=progress)
         if docs is not None:
@@ -130,6 +142,19 @@ def _corpus(rows: pd.DataFrame) -> str:
     return ", ".join(sorted(set(rows["corpus"]) - {""}))
 
 
+def _credit(rows: pd.DataFrame) -> str:
+    """Return the credit that public corpora ask for; empty where one of them may not be shown."""
+    from loradar.corpora import CORPORA
+
+    credits = []
+    for name in sorted(set(rows["corpus"])):
+        about = CORPORA[name][0] if name in CORPORA else None
+        if about is None or about.licence not in _FREE:
+            return ""
+        credits.append(f"{about.title}, {about.url}, {about.licence} ({_FREE[about.licence]})")
+    return "; ".join(credits)
+
+
 def _attacks(names: list[str], have: frozenset[str]) -> tuple[list[Attack], list[str]]:
     """Return the attacks that can run, and one line for each attack or measure that cannot."""
     from loradar.errors import InputError
@@ -157,6 +182,7 @@ def _command(
     corpus: str | None,
     seed: int,
     docs: Path | None,
+    credit: str | None,
 ) -> str:
     """Write the command line again, with names in place of this machine's paths."""
     words = ["loradar", "vocoder", "evidence", source.absolute().name, "-o", out.absolute().name]
@@ -168,4 +194,6 @@ def _command(
     words += ["--attacks", attacks, "--clips", str(clips), "--seed", str(seed)]
     if docs is not None:
         words += ["--docs", docs.absolute().name]
+    if credit is not None:
+        words += ["--credit", credit]
     return shlex.join(words)

@@ -53,6 +53,8 @@ class Run:
         Of Loradar.
     skipped : sequence of str
         One line for each attack or measure that was left out.
+    credit : str
+        Whose the recordings are and their licence; empty when unknown.
     """
 
     clips: Sequence[Clip]
@@ -62,11 +64,22 @@ class Run:
     threads: int
     version: str
     skipped: Sequence[str]
+    credit: str = ""
 
     @property
     def speakers(self) -> list[str]:
         """Who speaks, sorted."""
         return sorted({clip.speaker for clip in self.clips})
+
+    @property
+    def rights(self) -> str:
+        """One paragraph: whose recordings these are, and what was done to them."""
+        if not self.credit:
+            return (
+                "Nothing is known of the recordings' licence: ask before sounds or pictures of "
+                "them are passed on."
+            )
+        return f"Recordings: {self.credit}; cut, and changed by the attacks named."
 
     @property
     def summary(self) -> str:

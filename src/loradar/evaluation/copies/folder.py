@@ -101,19 +101,25 @@ def write_folder(
 def write_docs(
     docs: Path, run: Run, findings: Sequence[Findings], copies: Mapping[tuple[str, int], Samples]
 ) -> None:
-    """Write ``evidence.md`` and ``evidence/ATTACK.png`` (some 50 kB each) into a docs folder.
+    """Write ``evidence.md`` and what it shows into a docs folder: some 75 kB an attack.
+
+    Pictures ``evidence/ATTACK.png``, and sounds ``evidence/ATTACK.mp3`` of the first clip alone
+    where ``run`` says under which licence the recordings are.
 
     Parameters
     ----------
     docs : Path
         The docs folder.
     run, findings, copies
-        As for `write_folder`. No sound is written; files that are there already stay unless they
-        have the same name.
+        As for `write_folder`. Files that are there already stay unless they have the same name.
     """
     pictures = docs / "evidence"
     shown = [found.attack.name for found in findings if (found.attack.name, 0) in copies]
+    if run.credit and shown:
+        _write_mp3(pictures / "source.mp3", run.clips[0].samples)
     for name in shown:
+        if run.credit:
+            _write_mp3(pictures / f"{name}.mp3", copies[name, 0])
         figure = spectrogram_pair(
             run.clips[0].samples, copies[name, 0], SAMPLE_RATE, title=name, width=6.0
         )
@@ -133,6 +139,7 @@ def run_json(run: Run) -> dict[str, object]:
         "loradar": run.version,
         "command": run.command,
         "skipped": list(run.skipped),
+        "credit": run.credit,
     }
 
 
@@ -140,6 +147,23 @@ def _write_flac(path: Path, samples: Samples) -> None:
     # A copy has its source's RMS, so a peak may lie beyond what 16 bits hold.
     with atomic_path(path) as temporary:
         soundfile.write(temporary, np.clip(samples, -1, 1), SAMPLE_RATE, subtype="PCM_16")
+
+
+def _write_mp3(path: Path, samples: Samples) -> None:
+    """Write a sound that any browser plays, at some 60 kbit/s: 30 kB for 4 s."""
+    with (
+        atomic_path(path) as temporary,
+        soundfile.SoundFile(
+            temporary,
+            "w",
+            SAMPLE_RATE,
+            1,
+            subtype="MPEG_LAYER_III",
+            bitrate_mode="CONSTANT",
+            compression_level=0.7,
+        ) as file,
+    ):
+        file.write(np.clip(samples, -1, 1))
 
 
 def _write_copies(path: Path, findings: Sequence[Findings]) -> None:

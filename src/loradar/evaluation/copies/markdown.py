@@ -40,15 +40,17 @@ def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> s
     findings : sequence of Findings
         Of `gather.gather`.
     shown : sequence of str
-        Attacks that have a picture ``evidence/ATTACK.png``.
+        Attacks that have a picture ``evidence/ATTACK.png`` and, where the recordings' licence is
+        known, a sound ``evidence/ATTACK.mp3`` beside ``evidence/source.mp3``.
     """
+    sounds = bool(run.credit)
     parts = [
         "---\nhide:\n  - toc\n---",
         f"# {TITLE}",
         "How close the copies of each attack are to real speech, and whether they give themselves "
         "away. This page is written by",
         f"```\n{run.command}\n```",
-        "which also makes a page with sounds to listen to.",
+        "which also makes a page of its own with more sounds to listen to.",
         run.summary,
         markdown_table(findings).rstrip("\n"),
         "## What the columns mean",
@@ -60,11 +62,24 @@ def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> s
         parts += ["Left out:", "\n".join(f"- {line}" for line in run.skipped)]
     if shown:
         parts += [
-            "## Spectrograms",
+            "## To see and to hear" if sounds else "## To see",
             "The same clip each time: the source on the left, its copy on the right.",
-            *(f"![source and copy by {name}](evidence/{name}.png)" for name in shown),
+            run.rights,
         ]
+        parts += [f"The source: {_player('source')}"] if sounds else []
+        for name in shown:
+            parts.append(f"![source and copy by {name}](evidence/{name}.png)")
+            parts += [f"{name}: {_player(name)}"] if sounds else []
     return "\n\n".join(parts) + "\n"
+
+
+def _player(name: str) -> str:
+    """A player, and a link for readers that show none."""
+    # MkDocs serves the page from a folder of its own, and leaves addresses in HTML alone.
+    return (
+        f'<audio controls preload="none" src="../evidence/{name}.mp3"></audio> '
+        f"[{name}.mp3](evidence/{name}.mp3)"
+    )
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ def page(run: Run, findings: Sequence[Findings], made: Set[tuple[str, int]]) -> 
     if run.skipped:
         lines = "".join(f"<li>{escape(line)}</li>" for line in run.skipped)
         parts.append(f"<h2>Left out</h2><ul>{lines}</ul>")
-    parts.append("<h2>To see and to hear</h2>")
+    parts.append(f"<h2>To see and to hear</h2><p>{escape(run.rights)}</p>")
     parts += [_example(run, found, made) for found in findings]
     parts.append(f"<h2>To make it again</h2><p><code>{escape(run.command)}</code></p>")
     body = "\n".join(parts)

@@ -1,0 +1,194 @@
+"""Reading audio block by block, so that a file of any length takes little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from loradar.audio.decoders import BLOCK, AudioInfo, CutOffError, DecodeError, FloatArray
+from loradar.audio.reading import (
+    DECODERS,
+    MAX_BYTES,
+    SAMPLE_RATE,
+    check_file,
+    check_info,
+    check_samples,
+    too_long,
+    unreadable,
+)
+from loradar.errors import InputError
+
+#: Longest file that is read block by block.
+MAX_STREAM_SECONDS = 24 * 3600.0
+#: Samples this near a block's peak, three in a row and on one side, are a flat top. Closer than
+#: slow waves come to theirs, and as near as dithered 16-bit samples.
+FLAT_TOP = 0.9998
+#: Blocks whose peak stays below have tops of a few steps of quantisation only.
+QUIET_PEAK = 0.05
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some samples of a file.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, [n] or [n, channels]
+        At the rate asked for.
+    clipped : float
+        Share of samples in flat tops, at the file's own rate, where they still are flat; that of
+        the worst channel.
+    """
+
+    samples: FloatArray
+    clipped: float
+
+
+def stream_audio(
+    path: Path | str,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    by_channel: bool = False,
+    max_seconds: float = MAX_STREAM_SECONDS,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[Block]:
+    """Read a file in blocks of some seconds.
+
+    Parameters
+    ----------
+    path : Path or str
+        What `loradar.audio.reading.load_audio` reads.
+    sample_rate : int
+        Rate of the result in hertz.
+    by_channel : bool
+        Keep the channels apart, instead of their mean.
+    max_seconds, max_bytes
+        Limits, as for `loradar.audio.reading.load_audio`.
+
+    Yields
+    ------
+    Block
+        Joined, what ``load_audio`` gives.
+
+    Raises
+    ------
+    InputError
+        As for ``load_audio``; damage beyond the beginning only when it is reached.
+    """
+    path = Path(path)
+    check_file(path, max_bytes)
+    resampler: soxr.ResampleStream | None = None
+    total = 0
+    for info, samples in _native(path, max_seconds):
+        mono = samples if by_channel else samples.mean(axis=1, keepdims=True)
+        if resampler is None and info.sample_rate != sample_rate:
+            channels = mono.shape[1]
+            resampler = soxr.ResampleStream(
+                info.sample_rate, sample_rate, channels, dtype="float32"
+            )
+        clipped = flat_tops(samples)
+        if resampler is not None:
+            mono = resampler.resample_chunk(np.ascontiguousarray(mono))
+        block = _checked(mono, path, by_channel)
+        total += len(block)
+        yield Block(block, clipped)
+    if resampler is not None:
+        channels = mono.shape[1]
+        rest = resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+        block = _checked(rest.reshape(-1, channels), path, by_channel)
+        total += len(block)
+        yield Block(block, 0.0)
+    if not total:
+        raise InputError(f"{path}: holds no samples; give a clip with sound in it")
+
+
+def flat_tops(samples: FloatArray) -> float:
+    """Return the share of samples that lie in flat tops, where a signal was clipped.
+
+    Parameters
+    ----------
+    samples : ndarray, [n] or [n, channels]
+        As recorded: resampling rounds flat tops off, and so do lossy codecs.
+
+    Returns
+    -------
+    float
+        Of the worst channel: samples within 0.02 % of the peak that have two neighbours so too,
+        on the same side.
+
+    Examples
+    --------
+    >>> flat_tops(np.clip(np.sin(np.arange(1000) / 10), -0.5, 0.5).astype("f4")) > 0.5
+    True
+    >>> flat_tops(np.sin(np.arange(1000) / 10).astype("f4"))
+    0.0
+    """
+    samples = samples.reshape(len(samples), -1)
+    if len(samples) < 3:
+        return 0.0
+    peak = np.abs(samples).max(axis=0)
+    limit = np.where(peak >= QUIET_PEAK, FLAT_TOP * peak, np.inf)
+    shares = np.zeros(samples.shape[1])
+    for top in (samples >= limit, samples <= -limit):
+        middle = top[1:-1] & top[:-2] & top[2:]
+        spread = np.zeros_like(top)
+        for shift in range(3):
+            spread[shift : shift + len(middle)] |= middle
+        shares += spread.mean(axis=0)
+    return float(shares.max())
+
+
+def _native(path: Path, max_seconds: float) -> Iterator[tuple[AudioInfo, FloatArray]]:
+    """Yield blocks [n, channels] at the file's own rate, from the first decoder that can.
+
+    Where one fails midway, the next goes on at the same sample.
+    """
+    reason, done = "", 0
+    first: AudioInfo | None = None
+    for kind in DECODERS:
+        try:
+            with ExitStack() as stack:
+                decoder = stack.enter_context(kind(path))
+                info = decoder.info
+                check_info(info, 0.0, None, max_seconds)
+                first = first or info
+                if (info.sample_rate, info.channels) != (first.sample_rate, first.channels):
+                    raise DecodeError(reason)
+                skip = done
+                for block in _joined(decoder.blocks(0.0, mix=False)):
+                    part, skip = block[skip:], max(skip - len(block), 0)
+                    done += len(part)
+                    if done > max_seconds * info.sample_rate:
+                        too_long(info, max_seconds)
+                    if len(part):
+                        yield info, part
+            return
+        except CutOffError as error:
+            raise InputError(f"{path}: {error}; get the file again") from None
+        except DecodeError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = error.strerror or str(error)
+    raise unreadable(path, reason)
+
+
+def _joined(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """Join FFmpeg's frames of some milliseconds to blocks of `BLOCK` samples or more."""
+    waiting: list[FloatArray] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= BLOCK:
+            yield np.concatenate(waiting) if len(waiting) > 1 else block
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _checked(samples: FloatArray, path: Path, by_channel: bool) -> FloatArray:
+    check_samples(samples, path)
+    return samples if by_channel else samples[:, 0]
