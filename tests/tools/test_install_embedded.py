@@ -160,7 +160,7 @@ def test_an_encoder_that_is_too_large_is_refused(installer, runs, empty, tmp_pat
 
 @pytest.mark.parametrize(
     "text",
-    ["`/work/main/runs`", "path: ~/speech", "data: ../shared/x", "at /home/me", r"in C:\speech"],
+    ["`/srv/lab/runs`", "path: ~/speech", "data: ../shared/x", "at /home/me", r"in C:\speech"],
 )
 def test_paths_of_a_machine_are_recognised(installer, text):
     assert installer._MACHINE.search(f"some\n{text}\n")
