@@ -93,7 +93,7 @@ class WindowCutter:
     def close(self) -> list[tuple[int, NDArray[Any]]]:
         """Return the last window, where samples are left over: a short clip's is tiled."""
         last = self.samples - self.length
-        if self.samples == 0 or last == self._next - self.hop:
+        if self.samples == 0 or (self._next > 0 and last == self._next - self.hop):
             return []
         if last < 0:
             return [(0, tile_repeat(self._kept, self.length))]
