@@ -44,7 +44,7 @@ def test_it_never_falls_and_stays_finite_whatever_the_trials(bona, spoof) -> Non
     llr = curve(np.linspace(-9, 9, 50))
     assert np.isfinite(llr).all()
     assert (np.diff(llr) >= 0).all()
-    assert np.abs(llr).max() < 20
+    assert np.abs(llr).max() < 50  # where the classes stand apart, the penalty alone bounds it
     assert (np.diff(curve.scores) > 0).all()
 
 
