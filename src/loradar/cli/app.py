@@ -16,6 +16,7 @@ from loradar.cli import (
     detect,
     evaluate,
     experts,
+    fuse,
     grid,
     grow,
     import_weights,
@@ -63,6 +64,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("calibrate")(calibrate.calibrate)
+app.command("fuse")(fuse.fuse)
 app.command("import")(import_weights.import_weights)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vocoder.app, name="vocoder")

@@ -12,51 +12,125 @@ CALIBRATION = "calibration.json"
 
 def calibrate(
     model: Path = typer.Argument(
-        ..., help="Model folder, or `loradar/embedded` (with -o).", metavar="MODEL"
+        ...,
+        help="Model folder, `loradar/embedded` (with -o), or score file.",
+        metavar="MODEL|SCORES",
     ),
-    on: Path = typer.Option(
-        ..., "--on", metavar="MANIFEST", help="Held-back clips: manifest or corpus folder."
+    on: Path | None = typer.Option(
+        None,
+        "--on",
+        metavar="MANIFEST",
+        help="A model: held-back clips. A score file: labels, where it has none.",
     ),
     corpus: str | None = typer.Option(
         None, "--corpus", help="Read --on as this public corpus, e.g. asvspoof2019_la."
     ),
     where: list[str] = typer.Option(
-        [], "--where", metavar="COLUMN=VALUE,...", help="Use these rows only (default split=dev)."
+        [],
+        "--where",
+        metavar="COLUMN=VALUE,...",
+        help="Use these rows only (a model: split=dev unless named).",
     ),
-    by: str = typer.Option("speaker", "--by", help="What the two halves may not share."),
+    by: str | None = typer.Option(
+        None,
+        "--by",
+        metavar="COLUMN",
+        help="What the two halves may not share. Default: speaker (a score file without: clip).",
+    ),
+    method: str | None = typer.Option(
+        None,
+        "--method",
+        help="`logistic` (a straight line; a model's default), `isotonic` (PAV) or `spline` "
+        "(monotone; a score file's default).",
+    ),
     right: float = typer.Option(
         0.9, "--right", min=0.5, max=0.999, help="Share of given verdicts that are to be right."
     ),
     out: Path | None = typer.Option(
-        None, "-o", "--out", metavar="FOLDER", help="Leave MODEL; make a calibrated copy here."
+        None,
+        "-o",
+        "--out",
+        metavar="FOLDER|FILE",
+        help="A model: make a calibrated copy here. A score file: write it with llr and p_spoof.",
+    ),
+    prior: float = typer.Option(
+        0.5, "--prior", min=0.001, max=0.999, help="SCORES: prior of spoof to weigh the fit for."
+    ),
+    cost: list[str] = typer.Option(
+        [],
+        "--cost",
+        metavar="P_SPOOF,C_MISS,C_FA",
+        help="SCORES: tell the threshold for this prior and these costs; may be repeated.",
+    ),
+    learn_on: Path | None = typer.Option(
+        None, "--learn-on", metavar="SCORES", help="SCORES: fit on this other score file instead."
+    ),
+    use: Path | None = typer.Option(
+        None, "--use", metavar="FILE", help="SCORES: apply a saved calibration; needs no labels."
+    ),
+    save: Path | None = typer.Option(
+        None, "--save", metavar="FILE", help="SCORES: save the calibration fitted on all trials."
+    ),
+    plot: Path | None = typer.Option(
+        None, "--plot", metavar="FILE", help="SCORES: draw reliability and Tippett curves (PNG)."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Report, and leave the model as it is."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of text."),
 ) -> None:
-    """Calibrate a model on clips of your own, and set when it says UNCERTAIN.
+    """Calibrate a model on clips of your own, or a score file.
 
-    Scores become log-likelihood ratios, and verdicts are kept to what is right often enough at
-    equal priors. Fitted on one half of the clips, checked on the other.
+    Scores become log-likelihood ratios. A model: fitted on one half of the clips, checked on the
+    other; verdicts are kept to what is right often enough. A score file: each half by the other.
 
     Example: `loradar calibrate runs/mine --on calls.csv --where split=dev`;
-    `loradar calibrate loradar/embedded --on calls.csv -o runs/for_calls`
+    `loradar calibrate loradar/embedded --on calls.csv -o runs/for_calls`;
+    `loradar calibrate scores.csv -o calibrated.csv --cost 0.05,1,10 --plot calibration.png`
     """
     import json
 
     from loradar.cli.console import note, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
-    from loradar.cli.trials import filtered, model_trials
+    from loradar.cli.trials import filtered, is_model, model_trials
     from loradar.embedded import detector_folder, names_detector
+    from loradar.errors import InputError
     from loradar.evaluation.fitting import fit_and_check
     from loradar.files import write_json
 
+    if not is_model(model):
+        if not model.exists():
+            raise InputError(f"{model}: no such model folder or score file")
+        if dry_run:
+            raise InputError("--dry-run is for models: without -o a score file stays as it is")
+        _scores(
+            model,
+            on,
+            corpus,
+            where,
+            method,
+            by,
+            prior,
+            cost,
+            learn_on,
+            use,
+            save,
+            out,
+            plot,
+            as_json,
+        )
+        return
+    if on is None:
+        raise InputError("say which clips: --on MANIFEST")
+    if cost or learn_on or use or save or plot:
+        raise InputError("--cost, --learn-on, --use, --save and --plot are for score files")
     source = detector_folder() if names_detector(model) else model
     target = None if dry_run else _target(source, out)
     conditions = {"split": ["dev"], **parse_where(where)}
     clips = filtered(read_source(on, corpus), conditions)
     trials = model_trials(model, clips, windows="all", batch_size=16)
-    calibration, report = fit_and_check(trials, by=by, right=right)
+    calibration, report = fit_and_check(
+        trials, by=by or "speaker", right=right, method=method or "logistic"
+    )
     if target is not None:
         write_json(target / CALIBRATION, calibration.to_dict())
         if target != source:
@@ -67,6 +141,41 @@ def calibrate(
         write_output("\n".join(_lines(report, calibration.to_dict())))
     if target is not None:
         note(f"wrote {target / CALIBRATION if out is None else target}")
+
+
+def _scores(
+    path: Path,
+    on: Path | None,
+    corpus: str | None,
+    where: list[str],
+    method: str | None,
+    by: str | None,
+    prior: float,
+    cost: list[str],
+    learn_on: Path | None,
+    use: Path | None,
+    save: Path | None,
+    out: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    import json
+
+    from loradar.cli.calibrate_scores import Asked, calibrate_scores, lines
+    from loradar.cli.console import note, write_output
+    from loradar.cli.filters import parse_where
+    from loradar.cli.sources import read_source
+    from loradar.cli.trials import trials_of
+
+    manifest = None if on is None else read_source(on, corpus)
+    table = trials_of(path, on, manifest, parse_where(where), windows="all", batch_size=1)
+    report = calibrate_scores(
+        table, Asked(method or "spline", by, prior, cost, learn_on, use, save, out, plot)
+    )
+    write_output(json.dumps(report) if as_json else "\n".join(lines(report)))
+    for written in (out, save, plot):
+        if written is not None:
+            note(f"wrote {written}")
 
 
 def _target(source: Path, out: Path | None) -> Path:
@@ -106,9 +215,11 @@ def _lines(report: dict[str, Any], calibration: dict[str, Any]) -> list[str]:
         for half in ("fitted", "checked")
     }
     thresholds, verdicts = calibration["thresholds"], report["verdicts"]
+    line = f"LLR = {calibration['slope']:.3f} score {calibration['intercept']:+.3f}"
+    if "curve" in calibration:
+        line = f"LLR by a curve ({calibration['curve']['method']})"
     lines = [
-        f"LLR = {calibration['slope']:.3f} score {calibration['intercept']:+.3f}, "
-        f"fitted on {counts['fitted']}",
+        f"{line}, fitted on {counts['fitted']}",
         f"checked on {counts['checked']}: Cllr {report['cllr']:.3f} bits, "
         f"UNCERTAIN {100 * verdicts['uncertain']['share']:.1f} %",
     ]

@@ -46,7 +46,7 @@ def det_plot(systems: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str = ""
     """
     if not systems:
         raise ConfigError("a DET plot needs at least one system")
-    figure = _figure(5.6, 5.6 + 0.2 * ((len(systems) + 1) // 2))
+    figure = blank_figure(5.6, 5.6 + 0.2 * ((len(systems) + 1) // 2))
     axes = figure.add_subplot()
     lowest = 1.0
     for index, (name, (bonafide, spoof)) in enumerate(systems.items()):
@@ -54,7 +54,7 @@ def det_plot(systems: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str = ""
         rate = eer_tie_safe(bonafide, spoof)
         colour = COLOURS[index % len(COLOURS)]
         style = ("-", "--", ":")[index // len(COLOURS) % 3]
-        label = _plain(f"{name} (EER {100 * rate:.2f} %)")
+        label = plain(f"{name} (EER {100 * rate:.2f} %)")
         axes.plot(ndtri(far), ndtri(frr), style, color=colour, linewidth=1.6, label=label)
         shown = min(max(rate, floor), 1 - floor)
         axes.plot(ndtri(shown), ndtri(shown), "o", color=colour, markersize=5)
@@ -68,7 +68,7 @@ def det_plot(systems: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str = ""
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel("spoof accepted (%)")
     axes.set_ylabel("bona fide rejected (%)")
-    axes.set_title(_plain(title))
+    axes.set_title(plain(title))
     axes.grid(color="#dddddd", linewidth=0.6)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
@@ -107,11 +107,13 @@ def heat_map(
             f"shape {matrix.shape}"
         )
     longest = max(len(name) for name in rows)
-    figure = _figure(1.9 + 0.075 * longest + 0.62 * len(columns), 1.5 + 0.36 * max(len(rows), 3))
+    figure = blank_figure(
+        1.9 + 0.075 * longest + 0.62 * len(columns), 1.5 + 0.36 * max(len(rows), 3)
+    )
     axes = figure.add_subplot()
     image = axes.imshow(matrix, cmap="cividis", aspect="auto")
-    axes.set_xticks(range(len(columns)), [_plain(name) for name in columns])
-    axes.set_yticks(range(len(rows)), [_plain(name) for name in rows])
+    axes.set_xticks(range(len(columns)), [plain(name) for name in columns])
+    axes.set_yticks(range(len(rows)), [plain(name) for name in rows])
     if max(len(name) for name in columns) > 5:
         axes.tick_params(axis="x", labelrotation=40)
         for label in axes.get_xticklabels():
@@ -122,12 +124,12 @@ def heat_map(
         value = matrix[row, column]
         colour = "white" if value < middle else "black"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axes.set_title(_plain(title))
-    axes.set_xlabel(_plain(column_label))
-    axes.set_ylabel(_plain(row_label))
+    axes.set_title(plain(title))
+    axes.set_xlabel(plain(column_label))
+    axes.set_ylabel(plain(row_label))
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.03)
-    bar.set_label(_plain(unit))
+    bar.set_label(plain(unit))
     return figure
 
 
@@ -156,7 +158,7 @@ def interval_plot(
     """
     if not rows:
         raise ConfigError("a plot of intervals needs at least one row")
-    figure = _figure(6.4, 1.2 + 0.36 * max(len(rows), 2))
+    figure = blank_figure(6.4, 1.2 + 0.36 * max(len(rows), 2))
     axes = figure.add_subplot()
     if chance is not None:
         axes.axvline(chance, color="#999999", linewidth=0.8, linestyle=(0, (2, 3)))
@@ -165,10 +167,10 @@ def interval_plot(
             axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2)
         axes.plot(values, [place] * len(values), "o", color=COLOURS[1], markersize=3, alpha=0.7)
         axes.plot(mean, place, "D", color=COLOURS[0], markersize=6)
-    axes.set_yticks(range(len(rows)), [_plain(name) for name in rows])
+    axes.set_yticks(range(len(rows)), [plain(name) for name in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(_plain(label))
-    axes.set_title(_plain(title))
+    axes.set_xlabel(plain(label))
+    axes.set_title(plain(title))
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     return figure
@@ -188,13 +190,13 @@ def save_png(path: Path | str, figure: Figure, dpi: int = 150) -> None:
         temporary.write_bytes(png_bytes(figure, dpi))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keep matplotlib from reading names as formulas ($) or as not for the legend (_)."""
     text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank_figure(width: float, height: float) -> Figure:
     """Return an empty figure (inches) that renders by itself."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
