@@ -86,3 +86,11 @@ def test_check_of_what_is_not_there(loradar, tmp_path):
     done = loradar("corpus", "check", manifest, "-o", tmp_path / "p.csv")
     assert done.code == 2 and "missing 1" in done.out
     assert "missing" in (tmp_path / "p.csv").read_text()
+
+
+def test_shard(loradar, tiny_corpus, tmp_path):
+    done = loradar("corpus", "shard", tiny_corpus, "-o", tmp_path / "s", "--where", "split=dev")
+    assert done.code == 0 and "9 clips in 1 shards" in done.err
+    assert len(pd.read_csv(tmp_path / "s" / "manifest.csv")) == 9
+    again = loradar("corpus", "shard", tiny_corpus, "-o", tmp_path / "s")
+    assert again.code == 2 and "holds shards already" in again.err

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loradar.audio.archives import is_clip
 from loradar.audio.decoders import FloatArray
 from loradar.audio.reading import load_audio, probe
 from loradar.errors import InputError
@@ -80,7 +80,7 @@ def measure(path: str) -> Measured:
         Any format that `load_audio` reads.
     """
     try:
-        if not Path(path).exists():
+        if not is_clip(path):
             return Measured(path, error="missing")
         info = probe(path)
         samples = load_audio(path, info.sample_rate)

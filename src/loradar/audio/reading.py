@@ -10,12 +10,14 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import numpy as np
 import soxr
 
+from loradar.audio.archives import on_disk
 from loradar.audio.decoders import (
     AudioInfo,
     AvDecoder,
@@ -95,14 +97,15 @@ def load_audio(
             f"{path}: cannot read {duration_s} s from {offset_s} s: the offset must be 0 or more "
             "and the duration above 0"
         )
-    check_file(path, max_bytes)
 
     def read(decoder: Decoder) -> FloatArray:
         check_info(decoder.info, offset_s, duration_s, max_seconds, max_channels)
         blocks = _limited(decoder, offset_s, duration_s, max_seconds)
         return _collect(blocks, decoder.info.sample_rate, sample_rate)
 
-    samples = _with_decoder(path, read)
+    with on_disk(path, max_bytes) as file:
+        check_file(file, max_bytes)
+        samples = _with_decoder(file, read)
     if samples.size == 0:
         raise InputError(
             f"{path}: nothing to read from {offset_s:g} s on; give an offset inside the clip"
@@ -138,8 +141,10 @@ def probe(path: Path | str, *, max_bytes: int = MAX_BYTES) -> AudioInfo:
         The file is missing, empty or not audio.
     """
     path = Path(path)
-    check_file(path, max_bytes)
-    return _with_decoder(path, lambda decoder: decoder.info)
+    with on_disk(path, max_bytes) as file:
+        check_file(file, max_bytes)
+        info = _with_decoder(file, lambda decoder: decoder.info)
+    return replace(info, path=str(path))
 
 
 def _with_decoder(path: Path, use: Callable[[Decoder], T]) -> T:

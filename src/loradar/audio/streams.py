@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from loradar.audio.archives import on_disk
 from loradar.audio.decoders import BLOCK, AudioInfo, CutOffError, DecodeError, FloatArray
 from loradar.audio.reading import (
     DECODERS,
@@ -81,7 +82,14 @@ def stream_audio(
         As for ``load_audio``; damage beyond the beginning only when it is reached.
     """
     path = Path(path)
-    check_file(path, max_bytes)
+    with on_disk(path, max_bytes) as file:
+        check_file(file, max_bytes)
+        yield from _stream(file, sample_rate, by_channel=by_channel, max_seconds=max_seconds)
+
+
+def _stream(
+    path: Path, sample_rate: int, *, by_channel: bool, max_seconds: float
+) -> Iterator[Block]:
     resampler: soxr.ResampleStream | None = None
     total = 0
     for info, samples in _native(path, max_seconds):

@@ -1,4 +1,4 @@
-"""``loradar corpus list``, ``info``, ``prepare``, ``check``: corpora as they are had."""
+"""``loradar corpus list``, ``info``, ``prepare``, ``check``, ``shard``: corpora as they are had."""
 
 from __future__ import annotations
 
@@ -195,6 +195,57 @@ def check(
         _show(report)
     if report.readable < report.clips:
         raise typer.Exit(1 if report.readable else 2)
+
+
+def shard(
+    source: str = typer.Argument(
+        ..., help="Manifest, corpus folder, or hub:OWNER/NAME[:SPLIT] (a dataset of the hub)."
+    ),
+    out: Path = typer.Option(..., "-o", "--out", metavar="FOLDER", help="Folder to make."),
+    corpus: str | None = typer.Option(
+        None, "--corpus", help="Read the folder as this corpus, NAME or NAME:SUBSET."
+    ),
+    where: list[str] = typer.Option(
+        [], "--where", metavar="COL=V[,V...]", help="Take only such rows; may be repeated."
+    ),
+    form: str = typer.Option("tar", "--format", help="`tar` (WebDataset) or `parquet`."),
+    size: int = typer.Option(512, "--size", min=1, metavar="MIB", help="Audio a shard."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of the clips' order."),
+    ordered: bool = typer.Option(False, "--ordered", help="Keep the order instead of shuffling."),
+) -> None:
+    """Copy a corpus into a few large files, with a manifest that every command takes.
+
+    Example: `loradar corpus shard manifest.csv -o shards/`
+    """
+    from loradar.cli.console import note, reporting
+    from loradar.cli.filters import parse_where
+    from loradar.cli.sources import read_source
+    from loradar.corpora.hub import PREFIX, hub_clips
+    from loradar.corpora.shards import write_samples, write_shards
+    from loradar.errors import ConfigError
+
+    with reporting("clips") as progress:
+        if source.startswith(PREFIX):
+            if where or corpus:
+                raise ConfigError("hub: goes without --where and --corpus")
+            samples = hub_clips(source.removeprefix(PREFIX))
+            made = write_samples(samples, out, form=form, shard_bytes=size * 1024**2)
+        else:
+            manifest = read_source(Path(source), corpus)
+            if where:
+                manifest = manifest.where(parse_where(where))
+            made = write_shards(
+                manifest,
+                out,
+                form=form,
+                shard_bytes=size * 1024**2,
+                seed=None if ordered else seed,
+                progress=progress,
+            )
+    note(
+        f"wrote {out / 'manifest.csv'}: {len(made.manifest):,} clips in {made.shards} shards, "
+        f"{made.size / 1024**2:,.1f} MiB"
+    )
 
 
 def _write_problems(out: Path, report: CorpusReport) -> None:

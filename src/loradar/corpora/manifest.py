@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from loradar.audio.archives import is_clip
 from loradar.errors import InputError
 from loradar.files import atomic_path
 
@@ -150,7 +151,7 @@ class Manifest:
 
     def check_files(self) -> list[str]:
         """Return the paths of clips that are not there."""
-        return [path for path in self.table["path"] if not Path(path).is_file()]
+        return [path for path in self.table["path"] if not is_clip(path)]
 
 
 def read_manifest(path: Path | str) -> Manifest:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from loradar.corpora.shards import shard_names
 from loradar.detector.model import BONAFIDE, SPOOF
 from loradar.errors import InputError
 from loradar.training.recipe import DataConfig
+from loradar.training.sharding import ShardStream
 
 _CHOICE = 1  # stream of a mixed plan's choices, apart from the plans' own draws
 
@@ -51,6 +53,9 @@ class DrawPlan:
         For ``corpus``: whether corpora that hold one class alone are drawn from at all.
     seed : int
         The run's seed.
+    buffer : int
+        Not 0: stream the clips shard by shard, shuffled within so many at a time; needs the
+        column ``path``, and ``none`` or ``class`` as balance.
 
     Raises
     ------
@@ -59,7 +64,13 @@ class DrawPlan:
     """
 
     def __init__(
-        self, table: pd.DataFrame, *, balance: str, single_class: str = "keep", seed: int = 0
+        self,
+        table: pd.DataFrame,
+        *,
+        balance: str,
+        single_class: str = "keep",
+        seed: int = 0,
+        buffer: int = 0,
     ) -> None:
         self.seed = seed
         self.balance = balance
@@ -73,6 +84,14 @@ class DrawPlan:
         if balance != "none":
             corpora = table["corpus"].to_numpy() if balance == "corpus" else None
             self._pools = self._make_pools(corpora, single_class)
+        self._streams: list[ShardStream] = []
+        if buffer:
+            sets = [self._pools[value][0][1] for value in (SPOOF, BONAFIDE)] if self._pools else []
+            shards = np.array(shard_names(table["path"].tolist()), object)
+            self._streams = [
+                ShardStream(rows, shards[rows], buffer=buffer, seed=(seed, which))
+                for which, rows in enumerate(sets or [np.arange(self.clips)])
+            ]
 
     def _make_pools(
         self, corpora: np.ndarray | None, single_class: str
@@ -119,6 +138,9 @@ class DrawPlan:
         """
         epoch, index = divmod(position, self.clips)
         rng = np.random.default_rng((self.seed, epoch, index + 1))
+        if self._streams:
+            turn, which = divmod(position, len(self._streams))
+            return self._streams[which].row(turn), rng
         if self.balance == "none":
             return int(self._permutation(epoch)[index]), rng
         pools = self._pools[position % 2]
@@ -183,7 +205,13 @@ def plan_draws(tables: list[pd.DataFrame], config: DataConfig, seed: int) -> Dra
         The run's seed.
     """
     plans = [
-        DrawPlan(table, balance=config.balance, single_class=config.single_class, seed=seed)
+        DrawPlan(
+            table,
+            balance=config.balance,
+            single_class=config.single_class,
+            seed=seed,
+            buffer=config.buffer,
+        )
         for table in tables
     ]
     if len(plans) == 1:

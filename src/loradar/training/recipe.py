@@ -85,6 +85,10 @@ class DataConfig(_Section):
     also : list of MoreData
         Further clips to train on; each takes a share of the draws, ``path`` the rest. Balanced
         like ``path``, each for itself.
+    buffer : int
+        For shards (``corpus shard``) too large to jump about in: clips are read shard by shard, in
+        a new order of shards each pass, and shuffled within so many at a time. 0 shuffles all.
+        Not for ``corpus`` as balance.
     window : int
         Samples (16 kHz) a clip is cropped or tiled to; 64,600 = 4.0375 s.
     preload : bool
@@ -100,6 +104,7 @@ class DataConfig(_Section):
     balance: Literal["none", "class", "corpus"] = "class"
     single_class: Literal["keep", "drop"] = "keep"
     also: tuple[MoreData, ...] = ()
+    buffer: int = Field(0, ge=0)
     window: int = Field(64_600, ge=400)
     preload: bool = False
     workers: int = Field(0, ge=0, le=64)
@@ -113,6 +118,8 @@ class DataConfig(_Section):
     def _shares(self) -> DataConfig:
         if self.also and self.balance == "none":
             raise ValueError("also draws by shares: set balance to class or corpus")
+        if self.buffer and self.balance == "corpus":
+            raise ValueError("buffer reads in order: set balance to class or none")
         if sum(more.share for more in self.also) >= 1:
             raise ValueError("the shares of also leave nothing for path: they must add up below 1")
         return self

@@ -30,6 +30,7 @@ from loradar.corpora.protocols import (
 )
 from loradar.corpora.protocols.about import About
 from loradar.corpora.protocols.folder import folder
+from loradar.corpora.shards import shards
 from loradar.errors import ConfigError
 
 Reader = Callable[..., Manifest]
@@ -64,6 +65,7 @@ CORPORA: dict[str, tuple[About, Reader]] = {
 READERS: dict[str, Reader] = {
     "manifest": read_manifest,
     "folder": folder,
+    "shards": shards,
     **{name: reader for name, (_, reader) in CORPORA.items()},
 }
 
