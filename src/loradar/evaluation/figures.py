@@ -122,7 +122,8 @@ def heat_map(
     middle = (np.nanmin(matrix) + np.nanmax(matrix)) / 2 if np.isfinite(matrix).any() else 0.0
     for row, column in zip(*np.nonzero(np.isfinite(matrix)), strict=True):
         value = matrix[row, column]
-        colour = "white" if value < middle else "black"
+        # Not quite white and black, which would follow the theme of a page (`svg.THEME`).
+        colour = "#fefefe" if value < middle else "#010101"
         axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
     axes.set_title(plain(title))
     axes.set_xlabel(plain(column_label))

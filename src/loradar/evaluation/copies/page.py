@@ -17,13 +17,13 @@ _WIDER = """
 body { max-width: 78rem; }
 h3 { font-size: 1.05rem; margin: 2rem 0 .3rem; }
 td:last-child, th:last-child, td:nth-child(2), th:nth-child(2) { text-align: left; }
-tr.fault td:last-child { color: #a3270c; font-weight: 600; }
-td small { display: block; color: #5a6675; }
+tr.fault td:last-child { color: var(--fault); font-weight: 600; }
+td small { display: block; color: var(--muted); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.2rem; }
 dt { font-weight: 600; }
 dd { margin: 0; }
 .players { display: flex; flex-wrap: wrap; gap: .4rem 1.5rem; }
-.players label { color: #5a6675; font-size: .88rem; }
+.players label { color: var(--muted); font-size: .88rem; }
 audio { display: block; width: 20rem; height: 2.2rem; }
 """
 
