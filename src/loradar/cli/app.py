@@ -21,6 +21,7 @@ from loradar.cli import (
     grow,
     import_weights,
     pretrain,
+    report,
     score,
     train,
     vocoder,
@@ -65,6 +66,7 @@ app.command("detect")(detect.detect)
 app.command("score")(score.score)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fuse")(fuse.fuse)
+app.command("report")(report.report)
 app.command("import")(import_weights.import_weights)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vocoder.app, name="vocoder")

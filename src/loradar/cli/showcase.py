@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,14 @@ from loradar.corpora.manifest import Manifest, read_manifest, write_manifest
 from loradar.corpora.sandbox import make_sandbox
 from loradar.errors import InputError
 from loradar.evaluation.evaluate import evaluate
-from loradar.evaluation.figures import det_plot, heat_map
+from loradar.evaluation.figures import det_plot
 from loradar.evaluation.report import Section, write_report
+from loradar.evaluation.reporting.figures import expert_maps
 from loradar.evaluation.table import interval, percent
 from loradar.inference.model import Model, detect, load_model
 from loradar.scoring.scores import score_manifest
 from loradar.training.recipe import read_recipe
 from loradar.training.run import train
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Progress = Callable[[int, int, str], None]
 MODES = ("moe_lora", "full")
@@ -190,28 +188,6 @@ def _print_verdicts(model: Model, table: pd.DataFrame) -> None:
             write_output(f"[{label}] " + "\n".join(verdict_lines(verdict)))
 
 
-def expert_figures(table: pd.DataFrame) -> list[tuple[Figure, str]]:
-    """Draw one heat map a router: mean gate of each expert for bona fide clips and each attack."""
-    columns = [str(name) for name in table if str(name).startswith("gate:")]
-    classes = table["attack"].where(table["label"] == "spoof", "bonafide")
-    means = table.groupby(classes)[columns].mean()
-    attacks = [name for name in means.index if name != "bonafide"]
-    means = means.loc[[*[n for n in means.index if n == "bonafide"], *attacks]]
-    figures = []
-    for router in dict.fromkeys(name.rpartition(":")[0] for name in columns):
-        own = [name for name in columns if name.rpartition(":")[0] == router]
-        figure = heat_map(
-            means[own].to_numpy(float),
-            [str(name) for name in means.index],
-            [name.rpartition(":")[2] for name in own],
-            row_label="attack",
-            column_label="expert",
-            unit="mean gate",
-        )
-        figures.append((figure, f"Router of {router.removeprefix('gate:')}"))
-    return figures
-
-
 def _write_report(
     path: Path,
     tables: dict[str, pd.DataFrame],
@@ -249,7 +225,7 @@ def _write_report(
             Section(
                 "Experts by attack",
                 text=["The mean gate of each expert (a column) by attack, one map a router."],
-                figures=expert_figures(tables["moe_lora"]),
+                figures=expert_maps(tables["moe_lora"]),
             ),
         ],
     )

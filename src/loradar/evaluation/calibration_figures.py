@@ -33,8 +33,8 @@ def reliability(
     bonafide_llr, spoof_llr : array_like
         Shapes ``[Nb]`` and ``[Ns]``.
     bins : int
-        Bins hold equally much of the weight; those of fewer than `LEAST_A_BIN` trials are left
-        out.
+        At most; few trials make fewer. They hold equally much of the weight; those of fewer than
+        `LEAST_A_BIN` trials are left out.
 
     Returns
     -------
@@ -48,6 +48,7 @@ def reliability(
     """
     real = checked_scores(bonafide_llr, "bona fide")
     fake = checked_scores(spoof_llr, "spoof")
+    bins = min(bins, max(2, (real.size + fake.size) // (2 * LEAST_A_BIN)))
     claim = posterior(np.concatenate((real, fake)))
     weight = np.repeat([0.5 / real.size, 0.5 / fake.size], [real.size, fake.size])
     is_fake = np.arange(claim.size) >= real.size

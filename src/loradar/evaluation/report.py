@@ -50,6 +50,12 @@ thead th { color: var(--muted); font-weight: 600; border-bottom: 2px solid var(-
 .facts dd { margin: 0; }
 .facts dd:first-of-type { font-size: 1.5rem; font-weight: 600; line-height: 1.3; }
 .facts dd + dd { color: var(--muted); font-size: .85rem; }
+.pairs { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 2fr); gap: .35rem 1.2rem;
+  font-size: .92rem; }
+.pairs dt { color: var(--muted); overflow-wrap: anywhere; }
+.pairs dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 36rem) { .pairs { grid-template-columns: 1fr; gap: 0; }
+  .pairs dd { margin-bottom: .6rem; } }
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr));
   gap: .9rem; margin: 1rem 0; }
 .clips figure { margin: 0; background: var(--panel); border-radius: .5rem; padding: .7rem; }
@@ -117,6 +123,8 @@ class Section:
         Key figures, above the text.
     clips : sequence of Clip
         Clips to see and hear, below the table.
+    pairs : sequence of (str, str)
+        Names and values, one line each, below the table.
     details : sequence of (str, str)
         Heading and long text that opens on a click, at the end.
     figures : sequence of (Figure, str)
@@ -130,6 +138,7 @@ class Section:
     figures: Sequence[tuple[Figure, str]] = ()
     facts: Sequence[Fact] = ()
     clips: Sequence[Clip] = ()
+    pairs: Sequence[tuple[str, str]] = ()
     details: Sequence[tuple[str, str]] = ()
 
 
@@ -173,6 +182,8 @@ def _section(section: Section, numbers: Iterator[int]) -> str:
     parts += [f"<p>{escape(paragraph)}</p>" for paragraph in section.text]
     if section.table is not None:
         parts.append(_table(section.table, section.table_caption))
+    if section.pairs:
+        parts.append('<dl class="pairs">' + "".join(map(_pair, section.pairs)) + "</dl>")
     if section.clips:
         parts.append('<div class="clips">' + "".join(map(_clip, section.clips)) + "</div>")
     for figure, caption in section.figures:
@@ -188,6 +199,11 @@ def _section(section: Section, numbers: Iterator[int]) -> str:
 def _fact(fact: Fact) -> str:
     note = f"<dd>{escape(fact.note)}</dd>" if fact.note else ""
     return f"<div><dt>{escape(fact.label)}</dt><dd>{escape(fact.value)}</dd>{note}</div>"
+
+
+def _pair(pair: tuple[str, str]) -> str:
+    name, value = map(escape, pair)
+    return f"<dt>{name}</dt><dd>{value}</dd>"
 
 
 def _clip(clip: Clip) -> str:

@@ -26,7 +26,7 @@ def interval(limits: Sequence[float] | None, digits: int = 2) -> str:
     return f"{percent(limits[0], digits)}–{percent(limits[1], digits)}"
 
 
-def blocks_frame(blocks: Mapping[str, Block], first: str) -> pd.DataFrame:
+def blocks_frame(blocks: Mapping[str, Block], first: str, *, rate: str = "eer") -> pd.DataFrame:
     """Lay out blocks of `evaluate.evaluate` as formatted text, one row a block.
 
     Parameters
@@ -35,13 +35,15 @@ def blocks_frame(blocks: Mapping[str, Block], first: str) -> pd.DataFrame:
         A breakdown such as ``report["by_attack"]``.
     first : str
         Heading of the column of names.
+    rate : str
+        The equal error rate to show: ``eer`` (official) or ``eer_tie_safe``.
     """
     columns = [first, "EER %", "95 %", "minDCF", "actDCF", "min Cllr", "Cllr bits"]
     columns += ["bona fide", "spoof"]
     rows = [
         [
             name,
-            percent(block["eer"]),
+            percent(block[rate]),
             interval(block["eer_ci"]),
             *(_number(block[key]) for key in ("min_dcf", "act_dcf", "min_cllr", "cllr")),
             f"{block['bonafide']:,}",

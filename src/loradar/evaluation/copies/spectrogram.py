@@ -37,10 +37,10 @@ def spectrogram_pair(
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharey=True)
     seconds = len(source) / sample_rate
-    loudest = float(np.percentile(_decibels(source, sample_rate), 99.8))
+    loudest = float(np.percentile(decibels(source, sample_rate), 99.8))
     colours = matplotlib.colormaps["magma"].resampled(LEVELS)
     for axes, samples, name in zip(panels, (source, copy), ("source", title), strict=True):
-        picture = _decibels(samples, sample_rate)
+        picture = decibels(samples, sample_rate)
         image = axes.imshow(
             picture.T,
             origin="lower",
@@ -63,7 +63,7 @@ def spectrogram_pair(
     return figure
 
 
-def _decibels(samples: NDArray[Any], sample_rate: int) -> Real:
+def decibels(samples: NDArray[Any], sample_rate: int) -> Real:
     """Power in dB, [N, SIZE // 2 + 1], one frame each 10 ms."""
     power = np.abs(stft(centred(samples), SIZE, round(0.010 * sample_rate))) ** 2
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float64)

@@ -1,0 +1,1 @@
+"""What `loradar report` says of one or more systems, in words, tables and figures."""
