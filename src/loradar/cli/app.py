@@ -23,6 +23,7 @@ from loradar.cli import (
     pretrain,
     report,
     score,
+    submission,
     train,
     vocoder,
 )
@@ -67,6 +68,7 @@ app.command("score")(score.score)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fuse")(fuse.fuse)
 app.command("report")(report.report)
+app.command("submission")(submission.submission)
 app.command("import")(import_weights.import_weights)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vocoder.app, name="vocoder")
