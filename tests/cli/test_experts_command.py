@@ -110,7 +110,7 @@ def test_what_experts_do(loradar, tiny_model, tiny_corpus, tmp_path):
     assert people.code == 0
     assert "information" in people.out
     page = (tmp_path / "experts.html").read_text()
-    assert page.count("<img") == 2
+    assert page.count("<svg") == 2
     assert "buzz" in page
 
 
