@@ -19,13 +19,14 @@ class Residual(nn.Module):
 
     def __init__(self, before: int, after: int, stride: int | tuple[int, int]) -> None:
         super().__init__()
+        self.strides = (stride, stride) if isinstance(stride, int) else stride
         self.norm1 = nn.BatchNorm2d(before)
         self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(after)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.shortcut = (
-            nn.Conv2d(before, after, 1, stride, bias=False)
-            if before != after or stride not in (1, (1, 1))
+            nn.Conv2d(before, after, 1, bias=False)
+            if before != after or self.strides != (1, 1)
             else None
         )
 
@@ -36,6 +37,10 @@ class Residual(nn.Module):
         convolutions then see there the zeros that they see beyond the end of a clip.
         """
         active = F.relu(self.norm1(maps))
-        skip = maps if self.shortcut is None else self.shortcut(active)
+        skip = maps
+        if self.shortcut is not None:
+            # Thinned first: torch 2.13's backward of a strided 1x1 convolution writes beyond its
+            # memory for channels-last maps of few channels on two threads or more (AVX-512).
+            skip = self.shortcut(active[..., :: self.strides[0], :: self.strides[1]])
         inner = F.relu(self.norm2(self.conv1(active if mask is None else active * mask)))
         return self.conv2(inner if mask is None else inner * mask) + skip  # type: ignore[no-any-return]
