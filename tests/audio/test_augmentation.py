@@ -9,12 +9,14 @@ from pydantic import ValidationError
 from scipy import signal
 
 from loradar.audio.augmentation import EFFECTS, AugmentationConfig, build_augmentation
+from loradar.audio.augmentation.ambience import babble, hum, music
 from loradar.audio.augmentation.channels import coloured_noise, room_response
 from loradar.audio.augmentation.effects import Samples, rms
 
 RATE = 16_000
-ALL = [("rawboost", {"algorithm": number}) for number in range(1, 6)] + [
-    (name, {}) for name in EFFECTS if name != "rawboost"
+FOLDERS = ("background", "recorded_room")  # their own tests: test_recordings.py
+ALL = [("rawboost", {"algorithm": number}) for number in range(1, 9)] + [
+    (name, {}) for name in EFFECTS if name not in ("rawboost", *FOLDERS)
 ]
 
 
@@ -55,11 +57,12 @@ def test_length_finiteness_and_determinism(
 def test_every_effect_changes_the_clip_and_depends_on_the_seed(
     name: str, params: dict[str, Any]
 ) -> None:
-    samples = _speechlike()
+    silence = np.zeros(4000 if name == "trim" else 0, np.float32)
+    samples = np.concatenate([silence, _speechlike()])
     results = [_run(name, params, samples, seed) for seed in range(6)]
     assert all(not np.array_equal(result, samples) for result in results)
     assert any(not np.array_equal(result, results[0]) for result in results[1:])
-    for result in results if name != "speed" else []:
+    for result in results if name not in ("speed", "trim") else []:
         assert np.corrcoef(result, samples)[0, 1] > 0.3  # the speech is still there, in place
 
 
@@ -104,17 +107,20 @@ def test_rawboost_is_scaled_to_one_only_when_it_passes_it(algorithm: int) -> Non
 
 def test_rawboost_series_are_the_single_ones_in_order() -> None:
     samples = _speechlike()
-    rng = np.random.default_rng(5)
     steps = {
-        number: EFFECTS["rawboost"].model_validate({"algorithm": number}) for number in range(1, 6)
+        number: EFFECTS["rawboost"].model_validate({"algorithm": number}) for number in range(1, 9)
     }
-    by_hand = samples
-    for number in (1, 2, 3):
-        by_hand = steps[number].apply(by_hand, RATE, rng)
-    assert np.allclose(steps[4].apply(samples, RATE, np.random.default_rng(5)), by_hand, atol=1e-6)
+    for series, parts in {4: (1, 2, 3), 5: (1, 2), 6: (1, 3), 7: (2, 3)}.items():
+        rng, by_hand = np.random.default_rng(5), samples
+        for number in parts:
+            by_hand = steps[number].apply(by_hand, RATE, rng)
+        made = steps[series].apply(samples, RATE, np.random.default_rng(5))
+        assert np.allclose(made, by_hand, atol=1e-6)
     rng = np.random.default_rng(5)
-    by_hand = steps[2].apply(steps[1].apply(samples, RATE, rng), RATE, rng)
-    assert np.allclose(steps[5].apply(samples, RATE, np.random.default_rng(5)), by_hand, atol=1e-6)
+    by_hand = steps[1].apply(samples, RATE, rng) + steps[2].apply(samples, RATE, rng)
+    by_hand = by_hand / max(1.0, float(np.abs(by_hand).max()))
+    made = steps[8].apply(samples, RATE, np.random.default_rng(5))
+    assert np.allclose(made, by_hand, atol=1e-6)
 
 
 @pytest.mark.parametrize(("slope", "octave_db"), [(0.0, 0.0), (-1.0, -3.01), (-2.0, -6.02)])
@@ -214,6 +220,60 @@ def test_compression_brings_loud_and_soft_together() -> None:
     assert rms(made) == pytest.approx(rms(clip), rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["music", "babble", "hum"])
+def test_ambience_meets_its_ratio(kind: str) -> None:
+    samples = _speechlike()
+    made = _run("ambience", {"snr_db": (12, 12), "kinds": [kind]}, samples)
+    assert 20 * np.log10(rms(samples) / rms(made - samples)) == pytest.approx(12, abs=0.05)
+
+
+def test_music_has_notes_and_babble_has_syllables() -> None:
+    rng = np.random.default_rng(0)
+    _, power = signal.welch(music(64_000, RATE, rng), RATE, nperseg=8192)
+    assert power.max() > 1000 * np.median(power)  # lines, no noise
+    talk = babble(64_000, RATE, rng)
+    levels = [rms(part) for part in np.split(talk, 40)]
+    assert max(levels) > 2 * min(levels)
+    frequencies, power = signal.welch(talk, RATE)
+    assert power[frequencies < 4000].sum() > 100 * power[frequencies > 5000].sum()
+
+
+def test_hum_is_made_of_harmonics_of_the_mains() -> None:
+    sound = hum(32_000, RATE, np.random.default_rng(3))
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))  # bins of 0.5 Hz
+    line = np.argmax(spectrum[80:140]) + 80
+    assert min(abs(line / 2 - 50), abs(line / 2 - 60)) <= 0.5
+    between = spectrum[round(1.5 * line) - 5 : round(1.5 * line) + 5].max()
+    assert spectrum[line] > 10 * between
+
+
+def test_clipping_holds_the_loudest_at_a_ceiling() -> None:
+    samples = _speechlike()
+    hard = _run("clipping", {"percent": (5, 5), "kinds": ["hard"]}, samples)
+    ceiling = np.abs(hard).max()
+    assert np.mean(np.abs(hard) == ceiling) == pytest.approx(0.05, abs=0.002)
+    below = np.abs(samples) < ceiling
+    assert np.array_equal(hard[below], samples[below])
+    soft = _run("clipping", {"percent": (5, 5), "kinds": ["soft"]}, samples)
+    assert np.abs(soft).max() <= ceiling
+    order = np.argsort(samples)
+    assert (np.diff(soft[order]) >= 0).all()
+
+
+def test_trim_cuts_the_silence_around_and_between() -> None:
+    loud, silence = _speechlike(4000), np.zeros(8000, np.float32)
+    loud = np.where(np.abs(loud) < 0.01, np.float32(0.01), loud)
+    clip = np.concatenate([silence, loud, silence, loud, silence])
+    ends = _run("trim", {"keep_s": (0.1, 0.1)}, clip)
+    speech = np.concatenate([silence[:1600], loud, silence, loud, silence[:1600]])
+    assert np.array_equal(ends[: len(speech)], speech)
+    assert np.array_equal(ends[len(speech) :], speech[: len(clip) - len(speech)])
+    pauses = _run("trim", {"keep_s": (0.1, 0.1), "places": ["pauses"]}, clip)
+    shorter = np.concatenate([silence, loud, silence[:1600], loud, silence])
+    assert np.array_equal(pauses[: len(shorter)], shorter)
+    assert np.array_equal(_run("trim", {}, silence), silence)
+
+
 def test_probability_and_order() -> None:
     steps = [{"name": "gain", "probability": 0.3, "params": {"gain_db": [6, 6]}}]
     chain = build_augmentation(AugmentationConfig(steps=steps))  # type: ignore[arg-type]
@@ -239,7 +299,7 @@ def test_a_configuration_says_all_and_reads_back() -> None:
         ({"name": "echo"}, "no augmentation is called 'echo'; there are rawboost, noise"),
         ({"name": "noise", "params": {"snr": 3}}, "noise has no parameter 'snr'; it takes snr_db"),
         ({"name": "noise", "params": {"snr_db": [9, 3]}}, "noise: snr_db: a range runs from low"),
-        ({"name": "rawboost", "params": {"algorithm": 8}}, "rawboost: algorithm"),
+        ({"name": "rawboost", "params": {"algorithm": 9}}, "rawboost: algorithm"),
         ({"name": "noise", "params": [1]}, "params is a mapping"),
         ({"name": "noise", "probability": 1.5}, "less than or equal to 1"),
         ({"name": "noise", "strength": 1}, "Extra inputs"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loradar.audio.augmentation.ambience import Ambience
 from loradar.audio.augmentation.channels import (
     Companding,
     Gain,
@@ -15,9 +16,12 @@ from loradar.audio.augmentation.channels import (
     RandomFilter,
     Room,
 )
+from loradar.audio.augmentation.clipping import Clipping
 from loradar.audio.augmentation.effects import Effect, Samples
 from loradar.audio.augmentation.links import Codec, Telephone
 from loradar.audio.augmentation.rawboost import RawBoost
+from loradar.audio.augmentation.recordings import Background, RecordedRoom
+from loradar.audio.augmentation.silence import Trim
 from loradar.audio.augmentation.speed import Speed
 from loradar.audio.augmentation.studio import Compression, Suppression
 
@@ -36,6 +40,11 @@ EFFECTS: dict[str, type[Effect]] = {
         Speed,
         Suppression,
         Compression,
+        Ambience,
+        Background,
+        RecordedRoom,
+        Clipping,
+        Trim,
     )
 }
 

@@ -11,7 +11,8 @@ kinds of noise, with the parameter ranges of the paper as defaults:
 3. SSI, stationary signal-independent noise: white noise through such a filter bank, at a random
    signal-to-noise ratio.
 
-Algorithm 4 applies 1, 2 and 3 in series, algorithm 5 applies 1 and 2.
+Algorithms 4 to 7 apply these in series: 1, 2 and 3; 1 and 2; 1 and 3; 2 and 3. Algorithm 8 applies
+1 and 2 each to the clip itself and adds the results.
 """
 
 from __future__ import annotations
@@ -25,17 +26,26 @@ from scipy import fft, signal
 
 from loradar.audio.augmentation.effects import Effect, Range, Samples
 
-_SERIES: dict[int, tuple[int, ...]] = {1: (1,), 2: (2,), 3: (3,), 4: (1, 2, 3), 5: (1, 2)}
+_SERIES: dict[int, tuple[int, ...]] = {
+    1: (1,),
+    2: (2,),
+    3: (3,),
+    4: (1, 2, 3),
+    5: (1, 2),
+    6: (1, 3),
+    7: (2, 3),
+}
 Taps = NDArray[np.float64]
 
 
 class RawBoost(Effect):
-    """RawBoost algorithms 1 to 5.
+    """RawBoost algorithms 1 to 8.
 
     Attributes
     ----------
     algorithm : int
-        1 LnL, 2 ISD, 3 SSI, 4 = 1 + 2 + 3 in series, 5 = 1 + 2 in series.
+        1 LnL, 2 ISD, 3 SSI; in series 4 = 1 + 2 + 3, 5 = 1 + 2, 6 = 1 + 3, 7 = 2 + 3; in parallel
+        8 = 1 + 2.
     notches : int
         Notch filters in a bank.
     centre_hz, width_hz, taps : range
@@ -54,7 +64,7 @@ class RawBoost(Effect):
 
     effect_name: ClassVar[str] = "rawboost"
 
-    algorithm: Literal[1, 2, 3, 4, 5] = 4
+    algorithm: Literal[1, 2, 3, 4, 5, 6, 7, 8] = 4
     notches: int = Field(5, ge=1, le=20)
     centre_hz: Range = (20.0, 8000.0)
     width_hz: Range = (100.0, 1000.0)
@@ -69,6 +79,10 @@ class RawBoost(Effect):
     def apply(self, samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
         """Return ``samples`` [T] with the chosen noises, scaled down where they pass 1."""
         result = samples.astype(np.float64)
+        if self.algorithm == 8:
+            convolved = self._convolutive(result, sample_rate, rng)
+            both = _below_one(convolved + self._impulsive(result, rng))
+            return both.astype(np.float32)
         for kind in _SERIES[self.algorithm]:
             if kind == 1:
                 result = self._convolutive(result, sample_rate, rng)
