@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -160,6 +161,33 @@ class Detector(nn.Module):
     def score(logits: Tensor) -> Tensor:
         """Return logit(bona fide) - logit(spoof), [B]: higher is more bona fide."""
         return logits[:, BONAFIDE] - logits[:, SPOOF]
+
+    @property
+    def window(self) -> int:
+        """Samples of a window, as in the configuration."""
+        return self.config.window
+
+    @torch.inference_mode()
+    def score_windows(self, batch: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Score windows of equal length; the model must be in evaluation mode.
+
+        Parameters
+        ----------
+        batch : ndarray of float32, [B, S]
+            16 kHz.
+
+        Returns
+        -------
+        scores : ndarray, [B]
+            See `score`.
+        gates : dict
+            Router -> mean gates [B, E].
+        """
+        device = next(self.parameters()).device
+        scores = self.score(self(torch.from_numpy(batch).to(device)).float())
+        gates = self.mixture.gates() if self.mixture is not None else {}
+        rows = {name: value.float().cpu().numpy() for name, value in gates.items()}
+        return scores.cpu().numpy(), rows
 
     def auxiliary_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of the mixture's losses of the last forward, and each of them."""

@@ -1,16 +1,31 @@
-"""Windows through the detector: one clip's scores, in batches of equal windows."""
+"""Windows through the detector: one clip's scores, in batches of equal windows.
+
+Knows no engine, so that a detector in ONNX Runtime needs no torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
-import torch
 
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.audio.windows import windows
-from loradar.detector.model import Detector
+
+
+class WindowScorer(Protocol):
+    """What scores windows: a `Detector`, or the same model in another engine."""
+
+    @property
+    def window(self) -> int:
+        """Samples of a window."""
+        ...
+
+    def score_windows(self, batch: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return scores [B] of windows [B, S], and by router the mean gates [B, E]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ def cut(samples: np.ndarray, window: int, mode: str = "all") -> list[tuple[int, 
 
 
 def score_clips(
-    detector: Detector,
+    detector: WindowScorer,
     clips: Iterable[np.ndarray],
     *,
     batch_size: int = 16,
@@ -74,8 +89,8 @@ def score_clips(
 
     Parameters
     ----------
-    detector : Detector
-        In evaluation mode.
+    detector : WindowScorer
+        A `Detector` in evaluation mode, or another engine's.
     clips : iterable of ndarray
         Float32 [T], 16 kHz mono; read lazily, at most a batch ahead.
     batch_size : int
@@ -91,8 +106,8 @@ def score_clips(
     waiting: list[_Partial] = []
     queue: list[tuple[_Partial, np.ndarray]] = []
     for samples in clips:
-        pieces = cut(samples, detector.config.window, mode)
-        partial = _Partial([start for start, _ in pieces], len(samples), detector.config.window)
+        pieces = cut(samples, detector.window, mode)
+        partial = _Partial([start for start, _ in pieces], len(samples), detector.window)
         waiting.append(partial)
         for _, piece in pieces:
             queue.append((partial, piece))
@@ -134,15 +149,9 @@ class _Partial:
         )
 
 
-@torch.inference_mode()
-def _run(detector: Detector, queue: list[tuple[_Partial, np.ndarray]]) -> None:
-    device = next(detector.parameters()).device
-    batch = torch.from_numpy(np.stack([piece for _, piece in queue])).to(device)
-    logits = detector(batch).float().cpu()
-    scores = Detector.score(logits).tolist()
-    gates = detector.mixture.gates() if detector.mixture is not None else {}
-    rows = {name: value.float().cpu().numpy() for name, value in gates.items()}
+def _run(detector: WindowScorer, queue: list[tuple[_Partial, np.ndarray]]) -> None:
+    scores, gates = detector.score_windows(np.stack([piece for _, piece in queue]))
     for place, (partial, _) in enumerate(queue):
-        partial.scores.append(scores[place])
-        for name, value in rows.items():
+        partial.scores.append(float(scores[place]))
+        for name, value in gates.items():
             partial.gates.setdefault(name, []).append(value[place])

@@ -6,19 +6,20 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from loradar.audio.reading import load_audio
-from loradar.detector.checkpoint import load_detector
-from loradar.detector.model import Detector
 from loradar.detector.scorer import score_clips
 from loradar.embedded import DETECTOR, DETECTOR_ID, detector_folder, is_installed, names_detector
 from loradar.errors import CheckpointError, InputError
 from loradar.evaluation.calibration import Calibration
 from loradar.inference.quality import reasons_against
 from loradar.inference.verdict import Verdict, decide
+
+if TYPE_CHECKING:
+    from loradar.detector.model import Detector
 
 NO_MODEL = "no model: give --model, or run make demo"
 
@@ -44,6 +45,8 @@ class Model:
 
 def best_device() -> str:
     """Return ``cuda`` where there is one, else ``cpu``."""
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -76,6 +79,8 @@ def load_model(folder: Path | str | None, device: str | None = None) -> Model:
         raise InputError(
             f"{folder}: no such model folder: give the folder that loradar train wrote"
         )
+    from loradar.detector.checkpoint import load_detector
+
     detector = load_detector(folder, device=device or best_device()).eval()
     return Model(detector, read_calibration(folder), name)
 
