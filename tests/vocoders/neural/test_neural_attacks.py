@@ -48,6 +48,15 @@ def test_a_copy_returns_at_the_rate_and_level_of_its_source(rate):
     assert np.isclose(float(echo.seen[0].square().mean().sqrt()), LEVEL, rtol=0.01)
 
 
+def test_the_model_hears_it_slower_and_the_copy_runs_in_time():
+    x, echo = tone(1.0, 16_000), Echo()
+    copy = copy_speech(echo, x, 16_000, {"slower": 1.25}, np.random.default_rng(0))
+    heard = echo.seen[0][0].numpy()
+    assert len(heard) == 20_000
+    assert np.argmax(np.abs(np.fft.rfft(heard))) == 440  # of 1.25 s: 352 Hz
+    assert np.abs(copy - x)[800:-800].max() < 0.01
+
+
 @settings(max_examples=30, deadline=None)
 @given(length=st.integers(0, 40), rate=st.sampled_from([8_000, 16_000, 48_000]))
 def test_no_clip_is_too_short(length, rate):
