@@ -9,6 +9,7 @@ import typer
 
 from loradar import __version__
 from loradar.cli import (
+    augment,
     calibrate,
     compare,
     corpus,
@@ -69,6 +70,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("fuse")(fuse.fuse)
 app.command("report")(report.report)
 app.command("submission")(submission.submission)
+app.command("augment")(augment.augment)
 app.command("import")(import_weights.import_weights)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vocoder.app, name="vocoder")

@@ -115,7 +115,8 @@ def hum(length: int, sample_rate: int, rng: np.random.Generator) -> Real:
         power = power * rotation
         tone += level * (power * np.exp(1j * phase)).imag
     hiss = coloured_noise(length, -0.5, rng)
-    return tone + rms(tone) * 10.0 ** (-rng.uniform(5.0, 25.0) / 20.0) * hiss
+    ratio_db = rng.uniform(5.0, 25.0)
+    return np.asarray(tone + rms(tone) * 10.0 ** (-ratio_db / 20.0) * hiss, np.float64)
 
 
 def _moving_resonance(source: Real, centres: Real, width: float) -> Real:
