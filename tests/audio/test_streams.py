@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from loradar.audio import load_audio, streams
+from loradar.audio import load_audio, reading
 from loradar.audio.decoders import DecodeError, SndfileDecoder
 from loradar.audio.streams import flat_tops, stream_audio
 from loradar.errors import InputError
@@ -42,9 +42,12 @@ def test_where_one_decoder_stops_midway_the_next_goes_on(tmp_path, monkeypatch):
             yield next(super().blocks(offset_s, mix=mix))
             raise DecodeError("no further")
 
-    monkeypatch.setattr(streams, "DECODERS", (Stops, *streams.DECODERS[1:]))
+    monkeypatch.setattr(reading, "DECODERS", (Stops, *reading.DECODERS[1:]))
     joined = np.concatenate([block.samples for block in stream_audio(path)])
     np.testing.assert_allclose(joined, expected, atol=1e-6)
+    np.testing.assert_allclose(load_audio(path), expected, atol=1e-6)
+    part = load_audio(path, offset_s=2.0, duration_s=7.5)
+    np.testing.assert_allclose(part, expected[32_000:152_000], atol=1e-6)
 
 
 @pytest.mark.parametrize("make", ["missing", "text", "empty", "cut", "nan"])

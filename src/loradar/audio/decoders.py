@@ -164,7 +164,7 @@ class SndfileDecoder:
                 if len(block) == 0:
                     break
                 position += len(block)
-                yield _mixed(block) if mix else block
+                yield mixed(block) if mix else block
         except self._error as error:
             raise DecodeError(_reason(getattr(error, "error_string", str(error)))) from None
         missing = (self._frames or 0) - position
@@ -252,7 +252,7 @@ class AvDecoder:
                 samples = _by_channel(_array(frame), frame.layout.nb_channels)
                 if samples.shape[1] != self.info.channels:
                     # Headers of HE-AAC count less than is decoded, and streams may change midway.
-                    samples = np.repeat(_mixed(samples)[:, None], self.info.channels, axis=1)
+                    samples = np.repeat(mixed(samples)[:, None], self.info.channels, axis=1)
                 if position < 0:
                     # After a seek the first frame says where the decoder landed.
                     landed = frame.time - start_s if seeks and frame.time is not None else 0.0
@@ -261,7 +261,7 @@ class AvDecoder:
                 position += len(samples)
                 if skip < len(samples):
                     part = samples[max(skip, 0) :]
-                    yield _mixed(part) if mix else part
+                    yield mixed(part) if mix else part
         except (self._error, ValueError) as error:
             raise DecodeError(_reason(getattr(error, "strerror", None) or str(error))) from None
         held = max(position, 0) / rate
@@ -294,7 +294,7 @@ def _array(frame: Any) -> NDArray[Any]:
     return array
 
 
-def _mixed(samples: FloatArray) -> FloatArray:
+def mixed(samples: FloatArray) -> FloatArray:
     """[n, channels] to the mean [n]."""
     return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
 

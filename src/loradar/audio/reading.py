@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import numpy as np
 import soxr
@@ -26,6 +26,7 @@ from loradar.audio.decoders import (
     Decoder,
     FloatArray,
     SndfileDecoder,
+    mixed,
 )
 from loradar.errors import InputError
 
@@ -43,7 +44,6 @@ AUDIO_SUFFIXES = frozenset(
     )
 )
 
-T = TypeVar("T")
 DECODERS: tuple[Callable[[Path], Decoder], ...] = (SndfileDecoder, AvDecoder)
 _FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
 
@@ -98,14 +98,17 @@ def load_audio(
             "and the duration above 0"
         )
 
-    def read(decoder: Decoder) -> FloatArray:
-        check_info(decoder.info, offset_s, duration_s, max_seconds, max_channels)
-        blocks = _limited(decoder, offset_s, duration_s, max_seconds)
-        return _collect(blocks, decoder.info.sample_rate, sample_rate)
-
     with on_disk(path, max_bytes) as file:
         check_file(file, max_bytes)
-        samples = _with_decoder(file, read)
+
+        def check(info: AudioInfo) -> None:
+            check_info(info, offset_s, duration_s, max_seconds, max_channels)
+
+        # Closed here, so that a part read ends its decoder too.
+        with closing(native_blocks(file, offset_s, check=check)) as blocks:
+            info, _ = next(blocks)
+            parts = _limited(blocks, info, duration_s, max_seconds)
+            samples = _collect(parts, info.sample_rate, sample_rate)
     if samples.size == 0:
         raise InputError(
             f"{path}: nothing to read from {offset_s:g} s on; give an offset inside the clip"
@@ -143,17 +146,58 @@ def probe(path: Path | str, *, max_bytes: int = MAX_BYTES) -> AudioInfo:
     path = Path(path)
     with on_disk(path, max_bytes) as file:
         check_file(file, max_bytes)
-        info = _with_decoder(file, lambda decoder: decoder.info)
+        with closing(native_blocks(file)) as blocks:
+            info, _ = next(blocks)
     return replace(info, path=str(path))
 
 
-def _with_decoder(path: Path, use: Callable[[Decoder], T]) -> T:
-    """Apply ``use`` to the first decoder that can do it."""
-    reason = ""
+def native_blocks(
+    path: Path, offset_s: float = 0.0, *, check: Callable[[AudioInfo], None] | None = None
+) -> Iterator[tuple[AudioInfo, FloatArray]]:
+    """Yield blocks at the file's own rate, from the first decoder that can.
+
+    Where one fails midway, the next goes on at the same sample.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `check_file` has passed.
+    offset_s : float
+        Where to begin, in s.
+    check : callable, optional
+        Called with what the header says, before anything is decoded; raises to refuse the file.
+
+    Yields
+    ------
+    (AudioInfo, ndarray of float32, [n, channels])
+        First, with no samples, what the header says.
+
+    Raises
+    ------
+    InputError
+        No decoder can read the file, or it is cut off.
+    """
+    reason, done = "", 0
+    first: AudioInfo | None = None
     for kind in DECODERS:
         try:
             with ExitStack() as stack:
-                return use(stack.enter_context(kind(path)))
+                decoder = stack.enter_context(kind(path))
+                info = decoder.info
+                if check is not None:
+                    check(info)
+                if first is None:
+                    first = info
+                    yield info, np.zeros((0, info.channels), np.float32)
+                if (info.sample_rate, info.channels) != (first.sample_rate, first.channels):
+                    raise DecodeError(reason)
+                skip = done
+                for block in decoder.blocks(offset_s, mix=False):
+                    part, skip = block[skip:], max(skip - len(block), 0)
+                    done += len(part)
+                    if len(part):
+                        yield info, part
+            return
         except CutOffError as error:
             raise InputError(f"{path}: {error}; get the file again") from None
         except DecodeError as error:
@@ -216,18 +260,20 @@ def check_info(
 
 
 def _limited(
-    decoder: Decoder, offset_s: float, duration_s: float | None, max_seconds: float
+    blocks: Iterator[tuple[AudioInfo, FloatArray]],
+    info: AudioInfo,
+    duration_s: float | None,
+    max_seconds: float,
 ) -> Iterator[FloatArray]:
-    """The decoder's blocks up to the duration asked for; an error above the limit."""
-    rate = decoder.info.sample_rate
-    wanted = None if duration_s is None else round(duration_s * rate)
-    limit = round(max_seconds * rate)
+    """Mono blocks [n] up to the duration asked for; an error above the limit."""
+    wanted = None if duration_s is None else round(duration_s * info.sample_rate)
+    limit = round(max_seconds * info.sample_rate)
     count = 0
-    for block in decoder.blocks(offset_s):
-        part = block if wanted is None else block[: wanted - count]
+    for _, block in blocks:
+        part = mixed(block if wanted is None else block[: wanted - count])
         count += len(part)
         if count > limit:
-            too_long(decoder.info, max_seconds)
+            too_long(info, max_seconds)
         yield part
         if count == wanted:
             return

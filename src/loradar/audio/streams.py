@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +11,15 @@ import numpy as np
 import soxr
 
 from loradar.audio.archives import on_disk
-from loradar.audio.decoders import BLOCK, AudioInfo, CutOffError, DecodeError, FloatArray
+from loradar.audio.decoders import BLOCK, AudioInfo, FloatArray
 from loradar.audio.reading import (
-    DECODERS,
     MAX_BYTES,
     SAMPLE_RATE,
     check_file,
     check_info,
     check_samples,
+    native_blocks,
     too_long,
-    unreadable,
 )
 from loradar.errors import InputError
 
@@ -152,37 +151,19 @@ def flat_tops(samples: FloatArray) -> float:
 
 
 def _native(path: Path, max_seconds: float) -> Iterator[tuple[AudioInfo, FloatArray]]:
-    """Yield blocks [n, channels] at the file's own rate, from the first decoder that can.
+    """Yield blocks [n, channels] at the file's own rate; an error above the limit of length."""
 
-    Where one fails midway, the next goes on at the same sample.
-    """
-    reason, done = "", 0
-    first: AudioInfo | None = None
-    for kind in DECODERS:
-        try:
-            with ExitStack() as stack:
-                decoder = stack.enter_context(kind(path))
-                info = decoder.info
-                check_info(info, 0.0, None, max_seconds)
-                first = first or info
-                if (info.sample_rate, info.channels) != (first.sample_rate, first.channels):
-                    raise DecodeError(reason)
-                skip = done
-                for block in _joined(decoder.blocks(0.0, mix=False)):
-                    part, skip = block[skip:], max(skip - len(block), 0)
-                    done += len(part)
-                    if done > max_seconds * info.sample_rate:
-                        too_long(info, max_seconds)
-                    if len(part):
-                        yield info, part
-            return
-        except CutOffError as error:
-            raise InputError(f"{path}: {error}; get the file again") from None
-        except DecodeError as error:
-            reason = str(error)
-        except OSError as error:
-            reason = error.strerror or str(error)
-    raise unreadable(path, reason)
+    def check(info: AudioInfo) -> None:
+        check_info(info, 0.0, None, max_seconds)
+
+    with closing(native_blocks(path, check=check)) as blocks:
+        info, _ = next(blocks)
+        done = 0
+        for block in _joined(part for _, part in blocks):
+            done += len(block)
+            if done > max_seconds * info.sample_rate:
+                too_long(info, max_seconds)
+            yield info, block
 
 
 def _joined(blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
