@@ -126,3 +126,37 @@ def test_one_set_alone_is_drawn_as_ever():
     plan = plan_draws([table], DataConfig(path="a.csv", balance="class"), 7)
     assert isinstance(plan, DrawPlan)
     assert (_draws(plan, 50) == _draws(DrawPlan(table, balance="class", seed=7), 50)).all()
+
+
+def _pairs(clips: int = 6, copies: int = 3) -> pd.DataFrame:
+    rows = [{"path": f"{c}.wav", "label": "bonafide", "pair_id": f"c{c}"} for c in range(clips)]
+    for copy in range(copies):
+        rows += [
+            {"path": f"{c}_{copy}.wav", "label": "spoof", "pair_id": f"c{c}"} for c in range(clips)
+        ]
+    return pd.DataFrame(rows).assign(corpus="real")
+
+
+@given(st.integers(0, 5_000), st.integers(0, 100))
+def test_a_copy_comes_with_its_source_and_the_same_randomness(turn, seed):
+    table = _pairs()
+    alone = DrawPlan(table, balance="pair", seed=seed)
+    for plan in (alone, MixedPlan([alone, alone], [0.7, 0.3], seed=seed)):
+        (spoof, its_rng), (real, real_rng) = plan.draw(2 * turn), plan.draw(2 * turn + 1)
+        assert plan.labels[[spoof, real]].tolist() == [SPOOF, BONAFIDE]
+        rows = table.iloc[[spoof % len(table), real % len(table)]]
+        assert rows["pair_id"].nunique() == 1
+        assert its_rng.integers(1 << 30) == real_rng.integers(1 << 30)
+
+
+def test_pairs_reach_every_copy_and_every_source():
+    rows = _draws(DrawPlan(_pairs(), balance="pair"), 1_000)
+    assert set(rows) == set(range(24))
+
+
+def test_a_copy_without_its_source_is_named():
+    table = _pairs().drop(index=2)
+    with pytest.raises(InputError, match=r"2_0.wav \(pair_id c2\) has no bona fide clip"):
+        DrawPlan(table, balance="pair")
+    with pytest.raises(InputError, match="no column pair_id"):
+        DrawPlan(table.drop(columns="pair_id"), balance="pair")

@@ -84,7 +84,7 @@ def test_a_base_recipe_is_merged_under():
         ),
         (
             {"data": {"path": "a.csv", "balance": "none", "also": [{"path": "b", "share": 0.5}]}},
-            "set balance to class or corpus",
+            "set balance to class, corpus or pair",
         ),
         ({"training": {"steps": 4, "epochs": 1}}, "steps or epochs"),
         ({"training": {"steps": 4, "speed": 1}}, "training.speed: unknown key"),

@@ -47,8 +47,8 @@ class DrawPlan:
     ----------
     table : DataFrame
         The training clips: columns ``label`` (bonafide or spoof) and ``corpus``.
-    balance : {"none", "class", "corpus"}
-        See `DataConfig`.
+    balance : {"none", "class", "corpus", "pair"}
+        See `DataConfig`; ``pair`` needs the column ``pair_id``.
     single_class : {"keep", "drop"}
         For ``corpus``: whether corpora that hold one class alone are drawn from at all.
     seed : int
@@ -60,7 +60,8 @@ class DrawPlan:
     Raises
     ------
     InputError
-        A class is missing, or, with ``single_class = drop``, no corpus holds both classes.
+        A class is missing; no corpus holds both classes, with ``single_class = drop``; a spoofed
+        clip has no bona fide clip of its pair, with ``balance = pair``.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class DrawPlan:
                 raise InputError(f"the training set holds no {name} clip: check data.train")
         self._order: tuple[int, np.ndarray] | None = None
         self._pools: dict[int, list[tuple[float, np.ndarray]]] = {}
+        self._source = _sources(table, self.labels) if balance == "pair" else None
         if balance != "none":
             corpora = table["corpus"].to_numpy() if balance == "corpus" else None
             self._pools = self._make_pools(corpora, single_class)
@@ -136,17 +138,26 @@ class DrawPlan:
         rng : numpy.random.Generator
             Seeded by (seed, epoch, index in the epoch), so that a resumed run repeats it.
         """
-        epoch, index = divmod(position, self.clips)
+        turn = position // self.spoken_for
+        epoch, index = divmod(turn, self.clips)
         rng = np.random.default_rng((self.seed, epoch, index + 1))
         if self._streams:
             turn, which = divmod(position, len(self._streams))
             return self._streams[which].row(turn), rng
         if self.balance == "none":
             return int(self._permutation(epoch)[index]), rng
-        pools = self._pools[position % 2]
+        pools = self._pools[SPOOF if self._source is not None else position % 2]
         weights = np.array([weight for weight, _ in pools])
         pool = pools[int(rng.choice(len(pools), p=weights / weights.sum()))][1]
-        return int(pool[rng.integers(len(pool))]), rng
+        row = int(pool[rng.integers(len(pool))])
+        if self._source is not None and position % 2:
+            row = int(self._source[row])
+        return row, rng
+
+    @property
+    def spoken_for(self) -> int:
+        """Neighbours that one random draw speaks for: 2 when a copy brings its source, else 1."""
+        return 1 if self._source is None else 2
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
@@ -154,6 +165,23 @@ class DrawPlan:
             order = np.random.default_rng((self.seed, epoch, 0)).permutation(self.clips)
             self._order = (epoch, order)
         return self._order[1]
+
+
+def _sources(table: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
+    """Return for each spoofed row [N] the row of its bona fide clip; -1 elsewhere."""
+    if "pair_id" not in table:
+        raise InputError("data.balance is pair, but the training table has no column pair_id")
+    pairs = table["pair_id"].to_numpy(object)
+    real = {pairs[row]: row for row in np.flatnonzero(labels == BONAFIDE) if pairs[row]}
+    source = np.full(len(table), -1)
+    for row in np.flatnonzero(labels == SPOOF):
+        if pairs[row] not in real:
+            raise InputError(
+                f"data.balance is pair, but {table['path'].iloc[row]} (pair_id "
+                f"{pairs[row] or 'empty'}) has no bona fide clip beside it in the training set"
+            )
+        source[row] = real[pairs[row]]
+    return source
 
 
 class MixedPlan:
@@ -186,7 +214,8 @@ class MixedPlan:
 
     def draw(self, position: int) -> tuple[int, np.random.Generator]:
         """Return the clip at ``position``, counted over all sets, and its generator."""
-        choice = np.random.default_rng((self.seed, position, 0, _CHOICE))
+        turn = position // self._plans[0].spoken_for
+        choice = np.random.default_rng((self.seed, turn, 0, _CHOICE))
         which = int(choice.choice(len(self._plans), p=self._shares))
         row, rng = self._plans[which].draw(position)
         return int(self._first[which]) + row, rng

@@ -77,18 +77,22 @@ class DataConfig(_Section):
     train, dev : dict
         Column -> allowed values (``*``: any); a clip belongs to the set when every column
         agrees. Where ``split`` is not named it is ``train`` and ``dev``.
-    balance : {"none", "class", "corpus"}
+    balance : {"none", "class", "corpus", "pair"}
         ``none``: every clip once an epoch. ``class``: half bona fide, half spoof.
         ``corpus``: as ``class``, and evenly within each corpus that holds both classes, so
         that knowing the corpus does not help. Clips of a corpus that holds one class alone are
         drawn in proportion to their number, or not at all with ``single_class = drop``.
+        ``pair``: a spoofed clip, then the bona fide one with its ``pair_id``, with the same random
+        crop and the same augmentation, so that the two differ in what made the copy and in nothing
+        else. For copies that run in time with their sources (Wang and Yamagishi 2023, arXiv
+        2309.06014, train on such pairs).
     also : list of MoreData
         Further clips to train on; each takes a share of the draws, ``path`` the rest. Balanced
         like ``path``, each for itself.
     buffer : int
         For shards (``corpus shard``) too large to jump about in: clips are read shard by shard, in
         a new order of shards each pass, and shuffled within so many at a time. 0 shuffles all.
-        Not for ``corpus`` as balance.
+        Not for ``corpus`` or ``pair`` as balance.
     window : int
         Samples (16 kHz) a clip is cropped or tiled to; 64,600 = 4.0375 s.
     preload : bool
@@ -101,7 +105,7 @@ class DataConfig(_Section):
     path: str
     train: Conditions = {"split": "train"}
     dev: Conditions = {"split": "dev"}
-    balance: Literal["none", "class", "corpus"] = "class"
+    balance: Literal["none", "class", "corpus", "pair"] = "class"
     single_class: Literal["keep", "drop"] = "keep"
     also: tuple[MoreData, ...] = ()
     buffer: int = Field(0, ge=0)
@@ -117,8 +121,8 @@ class DataConfig(_Section):
     @model_validator(mode="after")
     def _shares(self) -> DataConfig:
         if self.also and self.balance == "none":
-            raise ValueError("also draws by shares: set balance to class or corpus")
-        if self.buffer and self.balance == "corpus":
+            raise ValueError("also draws by shares: set balance to class, corpus or pair")
+        if self.buffer and self.balance in ("corpus", "pair"):
             raise ValueError("buffer reads in order: set balance to class or none")
         if sum(more.share for more in self.also) >= 1:
             raise ValueError("the shares of also leave nothing for path: they must add up below 1")
