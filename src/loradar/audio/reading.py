@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -153,7 +153,7 @@ def probe(path: Path | str, *, max_bytes: int = MAX_BYTES) -> AudioInfo:
 
 def native_blocks(
     path: Path, offset_s: float = 0.0, *, check: Callable[[AudioInfo], None] | None = None
-) -> Iterator[tuple[AudioInfo, FloatArray]]:
+) -> Generator[tuple[AudioInfo, FloatArray]]:
     """Yield blocks at the file's own rate, from the first decoder that can.
 
     Where one fails midway, the next goes on at the same sample.
