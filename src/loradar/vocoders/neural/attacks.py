@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 import torch
 from numpy.typing import NDArray
+from scipy import signal
 
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.vocoders.acoustic import draw_acoustic
@@ -27,7 +28,7 @@ _FADE = 4096
 # Speech reaches the model this many times slower than it is. What a model leaves at multiples of
 # its own frame rate (62.5 Hz) is then elsewhere in every copy, as it is in every other vocoder:
 # at one fixed place the long-term spectrum alone told iSTFT and GAN copies from speech (EER 2 %).
-SLOWER = Span(1.0, 1.3)
+SLOWER = Span(1.0, 1.2)
 
 
 def copy_speech(
@@ -58,15 +59,23 @@ def copy_speech(
         With the length, RMS, offset and long-term spectrum of ``samples``.
     """
     source = centred(samples)
-    rate = SAMPLE_RATE * float(settings.get("slower", 1.0))
-    x = source if sample_rate == rate else soxr.resample(source, sample_rate, rate)
+    x = source
+    if sample_rate != SAMPLE_RATE:
+        x = soxr.resample(x, sample_rate, SAMPLE_RATE)
     if len(x) == 0:  # nothing, or less than one sample at 16 kHz
         return np.zeros(len(samples), np.float32)
-    levelled = (x * gain_to_level(x)).astype(np.float32)
+    heard = _to_length(x, round(len(x) * float(settings.get("slower", 1.0))))
+    levelled = (heard * gain_to_level(heard)).astype(np.float32)
     made = _in_pieces(partial(_one_piece, model, settings, rng), levelled)
-    if sample_rate != rate:
-        made = soxr.resample(made, rate, sample_rate)
+    made = _to_length(made[: len(heard)], len(x))
+    if sample_rate != SAMPLE_RATE:
+        made = soxr.resample(made, SAMPLE_RATE, sample_rate)
     return like(source_colour(made, source, sample_rate), samples)
+
+
+def _to_length(x: NDArray[Any], length: int) -> NDArray[Any]:
+    """Resample [T] to [length], the whole band kept: a soft edge at 7.3 kHz would show."""
+    return x if len(x) == length else np.asarray(signal.resample(x, length))
 
 
 def _one_piece(
@@ -114,6 +123,6 @@ NEURAL: dict[str, Attack] = {
         _attack("istft", slower=SLOWER, acoustic=draw_acoustic),
         _attack("gan", slower=SLOWER, acoustic=draw_acoustic),
         _attack("flow", slower=SLOWER, acoustic=draw_acoustic, steps=Span(4, 12)),
-        _attack("codec", slower=SLOWER, codebooks=Span(2, 8)),
+        _attack("codec", slower=Span(1.0, 1.08), codebooks=Span(3, 8)),
     )
 }
