@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from loradar.detector.log_spectrum import HOP, POINTS, log_spectrogram
+from loradar.detector.log_spectrum import HOP, POINTS, LogSpectrum
 from loradar.detector.residual import Residual
 
 #: Widest mask, in bins (1 kHz) and in frames (0.4 s), and how many of each a clip gets.
@@ -54,6 +54,17 @@ class _AttentiveStatistics(nn.Module):
         return torch.cat([mean, variance.clamp_min(1e-4).sqrt()], dim=1)
 
 
+def _edges(rows: int) -> list[tuple[int, int]]:
+    """Return the rows of each band, as adaptive pooling (which ONNX lacks) has them.
+
+    Examples
+    --------
+    >>> _edges(14)
+    [(0, 4), (3, 7), (7, 11), (10, 14)]
+    """
+    return [(i * rows // BANDS, -(-(i + 1) * rows // BANDS)) for i in range(BANDS)]
+
+
 class SpectrogramCnn(nn.Module):
     """Stem, three pre-activation residual blocks, attentive statistics of four bands, linear."""
 
@@ -63,6 +74,7 @@ class SpectrogramCnn(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.spectrum = LogSpectrum()
         first, second, third = CHANNELS
         self.stem = nn.Sequential(
             nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False),
@@ -82,11 +94,13 @@ class SpectrogramCnn(nn.Module):
 
     def embed(self, waveforms: Tensor) -> Tensor:
         """Map waveforms [B, S] to embeddings [B, 768]; in training mode with masks."""
-        logs = log_spectrogram(waveforms)
+        logs = self.spectrum(waveforms).transpose(1, 2)
         if self.training:
             logs = mask_spectrogram(logs)
-        maps = self.blocks(self.stem(logs.unsqueeze(1)))  # [B, 96, 14, T']
-        bands = F.adaptive_avg_pool2d(maps, (BANDS, maps.shape[3])).unbind(dim=2)
+        # The layout that the convolutions are fastest in.
+        maps = self.stem(logs.unsqueeze(1).contiguous(memory_format=torch.channels_last))
+        maps = self.blocks(maps)  # [B, 96, 14, T']
+        bands = [maps[:, :, low:high].mean(dim=2) for low, high in _edges(int(maps.shape[2]))]
         return torch.cat([pool(band) for pool, band in zip(self.pools, bands, strict=True)], dim=1)
 
     def forward(self, waveforms: Tensor) -> Tensor:
