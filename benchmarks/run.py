@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import loader
 import metrics
 import moe_lora_linear
 import xlsr
@@ -16,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Run all; exit 1 when a target is missed."""
     rows: list[dict] = []
-    for part in (metrics, moe_lora_linear, xlsr):
+    for part in (metrics, loader, moe_lora_linear, xlsr):
         print(f"running {part.__name__} ...", file=sys.stderr, flush=True)
         rows += part.measure()
     width = max(len(row["name"]) for row in rows)

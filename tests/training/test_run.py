@@ -13,6 +13,7 @@ from loradar.inference.model import load_model
 from loradar.training.folder import newest_checkpoint
 from loradar.training.recipe import parse_recipe
 from loradar.training.run import train
+from loradar.training.stream import waiting_share
 from loradar.training.trainer import dev_metrics
 
 
@@ -108,6 +109,7 @@ def test_a_run_leaves_what_the_design_says(tiny_model):
     metrics = json.loads((tiny_model / "metrics.json").read_text())
     assert 0 < metrics["trained_parameters"] < metrics["parameters"]
     assert 0 < metrics["step_seconds"] < metrics["seconds"]
+    assert 0 < metrics["waiting_share"] < 1
     assert metrics["peak_memory_mib"] > 50
     model = load_model(tiny_model)
     assert model.calibration is not None
@@ -287,3 +289,9 @@ def test_dev_metrics_average_the_classes():
     expected = (np.log1p(np.exp(-2)) + (np.log1p(np.exp(1)) + np.log1p(np.exp(-3))) / 2) / 2
     assert found["cross_entropy"] == pytest.approx(expected)
     assert found["eer"] == 0.0
+
+
+def test_waiting_share_leaves_the_start_out():
+    assert waiting_share([9.0, 0.1, 0.3], [5.0, 0.9, 0.7]) == pytest.approx(0.2)
+    assert waiting_share([9.0], [5.0]) is None
+    assert waiting_share([], []) is None

@@ -35,11 +35,13 @@ from loradar.training.folder import (
 )
 from loradar.training.memory import peak_memory_mib
 from loradar.training.recipe import Recipe, conditions
-from loradar.training.stream import arguments, steps_of
+from loradar.training.stream import arguments, steps_of, waiting_share
 from loradar.training.trainer import DetectorTrainer
 
 Progress = Callable[[int, int, str], None]
 logger = logging.getLogger("loradar.training")
+# Waiting for clips that is worth a line of advice: so large a share, and so long.
+_MUCH_WAITING, _LONG_WAIT_S = 0.05, 30.0
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,13 @@ def train(
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
+    waiting = waiting_share(trainer.waits, clock.seconds)
+    if waiting is not None and waiting > _MUCH_WAITING and sum(trainer.waits) > _LONG_WAIT_S:
+        logger.info(
+            "%.0f %% of the training went by waiting for clips: give data.workers=%d",
+            100 * waiting,
+            recipe.data.workers + 1,
+        )
 
     metrics: dict[str, Any] = {
         "steps": steps,
@@ -173,6 +182,7 @@ def train(
         # What a resumed run spent before is not in its seconds.
         "resumed_from": steps - len(clock.seconds),
         "step_seconds": _rounded(clock.median, 4),
+        "waiting_share": _rounded(waiting, 4),
         "peak_memory_mib": _rounded(peak_memory_mib(), 1),
         "best_step": trainer.state.best_global_step or steps,
         **sizes,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ class StreamTrainer(Trainer):  # type: ignore[misc]
         Returns the tensors to save and restore, by name: the model's own, not copies.
     **kwargs
         Passed on to `transformers.Trainer`.
+
+    Attributes
+    ----------
+    waits : list of float
+        How long each step waited for its clips, s.
     """
 
     def __init__(
@@ -41,6 +47,14 @@ class StreamTrainer(Trainer):  # type: ignore[misc]
         self.remove_callback(PrinterCallback)
         self._tensors = tensors
         self._terms: dict[str, list[Tensor]] = {}
+        self.waits: list[float] = []
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Fetch the clips of a step, and measure how long that takes."""
+        started = time.perf_counter()
+        batches = super().get_batch_samples(*args, **kwargs)
+        self.waits.append(time.perf_counter() - started)
+        return batches
 
     def note(self, name: str, value: Tensor) -> None:
         """Keep a term of the loss for the next log line."""
@@ -73,6 +87,23 @@ class StreamTrainer(Trainer):  # type: ignore[misc]
         # By step: the stored path is relative to the folder the run was started from.
         checkpoint = f"checkpoint-{self.state.best_global_step}"
         restore(self._tensors(), Path(self.args.output_dir) / checkpoint)
+
+
+def waiting_share(waits: Sequence[float], steps: Sequence[float]) -> float | None:
+    """Return the share of training in which the model had no clips to work on.
+
+    Parameters
+    ----------
+    waits, steps : sequence of float
+        Seconds that each step waited and worked. The first of each is left out: readers start then.
+
+    Returns
+    -------
+    float or None
+        Waiting over waiting and work; None where there is one step or none.
+    """
+    waited, worked = sum(waits[1:]), sum(steps[1:])
+    return waited / (waited + worked) if worked > 0 else None
 
 
 def restore(expected: dict[str, Tensor], checkpoint: Path) -> None:
