@@ -149,6 +149,23 @@ def test_a_copy_comes_with_its_source_and_the_same_randomness(turn, seed):
         assert its_rng.integers(1 << 30) == real_rng.integers(1 << 30)
 
 
+@given(st.integers(0, 1_000), st.integers(0, 100))
+def test_pairs_stay_together_beside_a_set_that_holds_none(turn, seed):
+    config = DataConfig(
+        path="a.csv",
+        balance="corpus",
+        also=({"path": "b.csv", "share": 0.5, "balance": "pair"},),
+    )
+    labelled, copies = _table({"a": (4, 6)}), _pairs()
+    plan = plan_draws([labelled, copies], config, seed)
+    spoof, real = (plan.draw(2 * turn + place)[0] for place in (0, 1))
+    assert plan.labels[[spoof, real]].tolist() == [SPOOF, BONAFIDE]
+    assert (spoof < len(labelled)) == (real < len(labelled))
+    if spoof >= len(labelled):
+        pairs = copies["pair_id"].to_numpy()
+        assert pairs[spoof - len(labelled)] == pairs[real - len(labelled)]
+
+
 def test_pairs_reach_every_copy_and_every_source():
     rows = _draws(DrawPlan(_pairs(), balance="pair"), 1_000)
     assert set(rows) == set(range(24))

@@ -214,7 +214,8 @@ class MixedPlan:
 
     def draw(self, position: int) -> tuple[int, np.random.Generator]:
         """Return the clip at ``position``, counted over all sets, and its generator."""
-        turn = position // self._plans[0].spoken_for
+        # Where copies bring their sources, both of a pair must come from the same set.
+        turn = position // max(plan.spoken_for for plan in self._plans)
         choice = np.random.default_rng((self.seed, turn, 0, _CHOICE))
         which = int(choice.choice(len(self._plans), p=self._shares))
         row, rng = self._plans[which].draw(position)
@@ -233,15 +234,16 @@ def plan_draws(tables: list[pd.DataFrame], config: DataConfig, seed: int) -> Dra
     seed : int
         The run's seed.
     """
+    balances = [config.balance, *(more.balance or config.balance for more in config.also)]
     plans = [
         DrawPlan(
             table,
-            balance=config.balance,
+            balance=balance,
             single_class=config.single_class,
             seed=seed,
             buffer=config.buffer,
         )
-        for table in tables
+        for table, balance in zip(tables, balances, strict=True)
     ]
     if len(plans) == 1:
         return plans[0]

@@ -38,12 +38,15 @@ class MoreData(_Section):
         As in `DataConfig`.
     share : float
         Share of the draws that come from here.
+    balance : {"class", "corpus", "pair"}, optional
+        As in `DataConfig`; by default as there.
     """
 
     corpus: str = "manifest"
     path: str
     train: Conditions = {"split": "train"}
     share: float = Field(gt=0, lt=1)
+    balance: Literal["class", "corpus", "pair"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -122,7 +125,8 @@ class DataConfig(_Section):
     def _shares(self) -> DataConfig:
         if self.also and self.balance == "none":
             raise ValueError("also draws by shares: set balance to class, corpus or pair")
-        if self.buffer and self.balance in ("corpus", "pair"):
+        balances = {self.balance, *(more.balance for more in self.also)}
+        if self.buffer and balances & {"corpus", "pair"}:
             raise ValueError("buffer reads in order: set balance to class or none")
         if sum(more.share for more in self.also) >= 1:
             raise ValueError("the shares of also leave nothing for path: they must add up below 1")
