@@ -442,11 +442,18 @@ def test_malformed_lists(name: str, file: str, text: str, part: str, tmp_path: P
         read_corpus(name, tmp_path)
 
 
+def test_asvspoof5_in_a_folder_a_part(tmp_path: Path) -> None:
+    Tree("asvspoof5", {"ASVspoof5.train.tsv": _five("T")}, {}).make(tmp_path)
+    (tmp_path / "ASVspoof5_train" / "flac_T").mkdir(parents=True)
+    paths = read_corpus("asvspoof5", tmp_path).table["path"]
+    assert paths[0].endswith("/ASVspoof5_train/flac_T/T_1.flac")
+
+
 def test_what_is_said_of_each_corpus() -> None:
     for name, (about, _) in CORPORA.items():
         assert about.name == name
         texts = (about.title, about.paper, about.url, about.licence, about.clips, about.classes)
-        assert all((*texts, about.layout, about.facts)), name
+        assert all((*texts, about.layout, about.facts, about.figures)), name
         assert (about.default in (*about.subsets, "all")) == bool(about.subsets), name
 
 
@@ -456,4 +463,5 @@ def test_the_docs_tell_of_each_corpus() -> None:
     for name, (about, _) in CORPORA.items():
         assert f"`{name}`" in text, name
         assert about.facts in text, name
+        assert about.figures in text, name
         assert (about.checked or "made by the tests") in text, name

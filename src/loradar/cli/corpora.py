@@ -72,6 +72,7 @@ def info(
         "subsets": f"{subsets} (unless named: {about.default})" if subsets else "",
         "rules": about.rules,
         "layout from": about.facts,
+        "figures": about.figures,
         "checked": about.checked or unchecked,
     }
     write_output(f"{about.title} ({about.name})")

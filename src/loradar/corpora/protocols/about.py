@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from loradar.errors import ConfigError
 
 ALL = "all"
+#: Lists papers, data sets and their sizes; cited where it is the only source found.
+SURVEY = "github.com/media-sec-lab/Audio-Deepfake-Detection"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class About:
         The tree that the reader expects, one entry a line.
     facts : str
         Where the facts on the layout come from.
+    figures : str
+        Where counts, hours, sizes and the licence come from; what could not be checked is named.
     rules : str
         Official rules and known traps.
     subsets : tuple of str
@@ -53,6 +57,7 @@ class About:
     classes: str
     layout: str
     facts: str
+    figures: str
     size: str = ""
     hours: str = ""
     rules: str = ""

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from loradar.corpora.manifest import UNKNOWN_ATTACK, Manifest
-from loradar.corpora.protocols.about import ALL, About
+from loradar.corpora.protocols.about import ALL, SURVEY, About
 from loradar.corpora.protocols.tree import clips_below, manifest_of, text_lines
 from loradar.errors import InputError
 
@@ -22,13 +22,17 @@ ADD_2022 = About(
     name="add2022",
     title="ADD 2022",
     paper="https://arxiv.org/abs/2202.08433",
-    url="http://addchallenge.cn/downloadADD2022",
+    url="https://zenodo.org/records/12188127 (train, dev), 12188083 (adaptation), 10843991 "
+    "(track 1), 12187997 (track 2), 12188035 and 12188055 (track 3.2, rounds 1 and 2)",
     licence="CC BY-NC-ND 4.0",
-    clips="see its page",
+    clips="genuine and fake, parts not named: track 1 5,619 and 46,067, track 2 5,319 and 46,419, "
+    "track 3 5,319 and 46,206",
     classes="genuine and fake Mandarin; attacks are not named",
     layout="ADD_train_dev/{train,dev}/ADD_{T,D}_*.wav and label/{train,dev}_label.txt\n"
     "track1test/ADD_E1_*.wav, track3test/ADD_E3_*.wav and their label lists (CLIP genuine|fake)",
     facts=_FACTS,
+    figures=f"addresses: arXiv 2202.08433v3; counts: {SURVEY}; licence: "
+    "huggingface.co/datasets/SpeechAntiSpoofingBenchmarks/ADD22_eval_31",
     rules=_RULES + " Track 1: noise and music; track 3: the fake game. Track 2 (partly fake, "
     "ADD_E2_*) is read where its list has the same form.",
     subsets=("track1", "track2", "track3"),
@@ -40,11 +44,13 @@ ADD_2023 = About(
     paper="https://arxiv.org/abs/2305.13774",
     url="http://addchallenge.cn/downloadADD2023",
     licence="CC BY-NC-ND 4.0",
-    clips="see its page",
+    clips="172,819 genuine, 113,042 fake, parts not named",
     classes="genuine and fake Mandarin; attacks are not named",
     layout="Track1.2/{train,dev}/wav/ADD2023_T1.2_{T,D}_*.wav and label.txt\n"
     "Track1.2/{testR1,testR2}/wav/ADD2023_T1.2{R1,R2}_E_*.wav and label.txt",
     facts=_FACTS,
+    figures=f"counts: {SURVEY}; licence: huggingface.co/datasets/SpeechAntiSpoofingBenchmarks/"
+    "ADD2023_track12_test_r1",
     rules=_RULES + " The two rounds are reported apart. Tracks 2 (segments) and 3 (which system) "
     "are other tasks and are not read.",
     subsets=("round1", "round2"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loradar.corpora.manifest import Manifest
-from loradar.corpora.protocols.about import ALL, About
+from loradar.corpora.protocols.about import ALL, SURVEY, About
 from loradar.corpora.protocols.tree import clips_below, fields, first_there, manifest_of
 from loradar.errors import InputError
 
@@ -40,6 +40,8 @@ LA = About(
     "the same",
     layout="ASVspoof2021_LA_eval/flac/*.flac\nkeys/LA/CM/trial_metadata.txt",
     facts=_FACTS,
+    figures=f"18,452 bona fide and 163,114 spoof in all: {SURVEY}; subset: result tables in public "
+    "repositories; licence: huggingface.co/datasets/SpeechAntiSpoofingBenchmarks/ASVspoof2021_LA",
     rules=_RULES + " Conditions: codec (none, alaw, ulaw, pstn, g722, gsm, opus), transmission.",
     subsets=SUBSETS,
     default="eval",
@@ -57,6 +59,8 @@ DF = About(
     layout="ASVspoof2021_DF_eval/flac/*.flac (its four parts unpacked in one place, or each in "
     "ASVspoof2021_DF_eval_partNN/)\nkeys/DF/CM/trial_metadata.txt",
     facts=_FACTS,
+    figures=f"subset (14,869 bona fide, 519,059 spoof): {SURVEY}; all trials: result tables in "
+    "public repositories; licence: as of LA, not checked",
     rules=_RULES + " Conditions: compression (nocodec, low_mp3, high_mp3, low_m4a, high_m4a, "
     "low_ogg, high_ogg, mp3m4a, oggm4a), vocoder (class of the generator), source.",
     subsets=SUBSETS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loradar.corpora.manifest import Manifest
-from loradar.corpora.protocols.about import About
+from loradar.corpora.protocols.about import SURVEY, About
 from loradar.corpora.protocols.tree import fields, first_there, manifest_of
 from loradar.errors import InputError
 
@@ -20,8 +20,13 @@ ABOUT = About(
     "(dev), A17 to A32 (eval, some adversarial)",
     size="flac_D and flac_E some 20 and 85 GB",
     layout="ASVspoof5.train.tsv, ASVspoof5.dev.track_1.tsv, ASVspoof5.eval.track_1.tsv (here or in "
-    "ASVspoof5_protocols/)\nflac_T/*.flac, flac_D/*.flac, flac_E_eval/*.flac",
-    facts="README.txt of the release",
+    "ASVspoof5_protocols/)\nflac_T/*.flac, flac_D/*.flac, flac_E_eval/*.flac (here or in "
+    "ASVspoof5_{train,dev,eval}/)",
+    facts="README.txt of the release, github.com/nii-yamagishilab/AntiDeepfake "
+    "(protocols/ASVspoof5.py)",
+    figures=f"sizes: huggingface.co/datasets/jungjee/asvspoof5; counts: notes on the lists in "
+    f"public repositories, their sum (188,819 bona fide, 815,262 spoof): {SURVEY}; licence: not "
+    "checked",
     rules="Conditions: codec (C01 to C11, empty for none) and codec_quality, in eval alone. Coded "
     "versions of one utterance share codec_seed: keep them on one side of any split of your own.",
 )
@@ -58,6 +63,8 @@ def asvspoof5(root: Path | str) -> Manifest:
     rows = []
     for split, (name, folder) in _PARTS.items():
         path = first_there((root / name, root / "ASVspoof5_protocols" / name))
+        nested = root / f"ASVspoof5_{split}" / folder
+        audio = (nested if nested.is_dir() else root / folder).as_posix()
         # The files are called .tsv, but spaces part their columns.
         for number, row in fields(path, (*_FIELDS, "attack", "key", "reserved")) if path else ():
             if row["key"] not in ("bonafide", "spoof"):
@@ -66,7 +73,7 @@ def asvspoof5(root: Path | str) -> Manifest:
                 )
             attack = row["attack"] if row["key"] == "spoof" else ""
             more = ["" if row[column] == "-" else row[column] for column in _FREE]
-            clip = f"{root.as_posix()}/{folder}/{row['clip']}.flac"
+            clip = f"{audio}/{row['clip']}.flac"
             rows.append((clip, row["key"], attack, row["speaker"], split, *more))
     return manifest_of(
         rows,

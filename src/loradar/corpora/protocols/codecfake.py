@@ -15,14 +15,17 @@ VCTK = About(
     paper="https://arxiv.org/abs/2406.07237",
     url="https://huggingface.co/datasets/rogertseng/CodecFake_wavs; real speech: VCTK",
     licence="CC BY 4.0",
-    clips="707,872",
+    clips="707,872 in the Parquet version (16 x 44,242: VCTK itself is probably one of them)",
     classes="spoof: VCTK through 15 neural codecs; bona fide: VCTK, not part of it",
     layout="CODEC/*.wav or CODEC+SPEAKER_NUMBER.wav, as its ZIP files unpack; VCTK's clips, where "
     "wanted, in real/ or genuine/",
     facts="its README.md, github.com/nii-yamagishilab/AntiDeepfake (protocols/CodecFake.py), "
     "github.com/MuSAELab/AUDDT",
-    rules="One class without VCTK beside it; no official split. Not the corpus of Xie et al. "
-    "(codecfake_alm).",
+    figures="count, licence: card of huggingface.co/datasets/rogertseng/CodecFake",
+    rules="One class without VCTK beside it; no official split. The folders genuine, "
+    "valle, valle-x and speechx, which AUDDT's loader knows, are read too; that loader takes "
+    "speech that a codec only re-coded for bona fide, here it is spoof, as in the paper. Not the "
+    "corpus of Xie et al. (codecfake_alm).",
 )
 ALM = About(
     name="codecfake_alm",
@@ -37,6 +40,7 @@ ALM = About(
     layout="label/{train,dev,C1,...,A3}.txt (CLIP.wav real|fake NUMBER)\n"
     "train/*.wav, dev/*.wav, test/C1/*.wav, ... (or C1/ right here)",
     facts="its README.md, github.com/nii-yamagishilab/AntiDeepfake (protocols/Codecfake.py)",
+    figures="counts, licence: its README.md",
     rules="The test conditions are reported one by one (--by condition). Clips that a codec only "
     "re-coded count as fake here, as their labels say.",
 )

@@ -22,6 +22,7 @@ ABOUT = About(
     "audio-data/*.mp3, *.wav, *.m4a, *.mp4",
     facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/DeepfakeEval2024_*.py), "
     "github.com/sadjadeb/DetectZoo",
+    figures="licence, hours: its card; rows: github.com/sadjadeb/DetectZoo, not checked again",
     rules="The column Finetuning Set gives train and test (here: eval). Rows whose truth is "
     "neither real nor fake are left out. Clips are long (minutes), several languages, music and "
     "several speakers: figures on cut segments and on whole files are not comparable.",

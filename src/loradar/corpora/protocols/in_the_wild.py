@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from loradar.corpora.manifest import UNKNOWN_ATTACK, Manifest
-from loradar.corpora.protocols.about import About
+from loradar.corpora.protocols.about import SURVEY, About
 from loradar.errors import InputError
 
 CORPUS = "in_the_wild"
@@ -18,11 +18,12 @@ ABOUT = About(
     paper="https://arxiv.org/abs/2203.16263",
     url="https://huggingface.co/datasets/mueller91/In-The-Wild",
     licence="CC BY-SA 4.0 (its Hugging Face card)",
-    clips="31,779",
+    clips="31,779 (19,963 real, 11,816 fake)",
     hours="37.9 (20.7 real, 17.2 fake)",
     classes="recordings of public figures; spoof: fakes of them found online, systems unknown",
     layout="meta.csv (file,speaker,label: bona-fide or spoof)\n*.wav beside it",
     facts="its card, github.com/nii-yamagishilab/AntiDeepfake (protocols/In-the-Wild.py)",
+    figures=f"licence, hours: its card; counts: {SURVEY}",
     rules="Evaluation only, all of it.",
 )
 _LABELS = {"bona-fide": "bonafide", "spoof": "spoof"}

@@ -13,7 +13,7 @@ ABOUT = About(
     title="MLAAD",
     paper="https://arxiv.org/abs/2401.09512",
     url="https://huggingface.co/datasets/mueller91/MLAAD (on request); real speech: M-AILABS",
-    licence="CC BY-NC 4.0",
+    licence="CC BY-NC 4.0 (card of its excerpt MLAAD-tiny; its own page once said Apache 2.0)",
     clips="grows with each version",
     hours="163.9 in 23 languages in the paper's version, more since",
     classes="spoof: one folder a system; bona fide: the M-AILABS originals, where they are there",
@@ -21,6 +21,8 @@ ABOUT = About(
     "real/ with the M-AILABS trees that original_file names",
     facts="github.com/MuSAELab/AUDDT (preprocessing/prep_mlaad.py), "
     "github.com/nii-yamagishilab/AntiDeepfake (protocols/MLAAD.py)",
+    figures="hours, languages: arXiv 2401.09512v3; licence: huggingface.co/datasets/mueller91/"
+    "MLAAD-tiny",
     rules="It has no official split and no real speech of its own. Say which version was used.",
 )
 _META = ("path", "original_file", "architecture", "model_name", "is_original_language")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loradar.corpora.manifest import Manifest
-from loradar.corpora.protocols.about import About
+from loradar.corpora.protocols.about import SURVEY, About
 from loradar.corpora.protocols.tree import clips_below, manifest_of
 
 ABOUT = About(
@@ -14,11 +14,12 @@ ABOUT = About(
     paper="https://arxiv.org/abs/2410.04324",
     url="https://github.com/Jessegator/SONAR (Google Drive)",
     licence="not stated",
-    clips="a few thousand",
+    clips="2,274 generated; the real ones are not counted anywhere",
     classes="bona fide: real_samples; spoof: OpenAI, xTTS, SeedTTS, VoiceBox, FlashSpeech, VALLE, "
     "PromptTTS2, NaturalSpeech3, AudioGen",
     layout="SONAR_dataset/real_samples/*\nSONAR_dataset/SYSTEM/*",
     facts="its README.md and data_utils.py",
+    figures=f"count: {SURVEY}",
     rules="Evaluation only. AudioGen makes sounds, not speech: leave it out of figures on speech "
     "(--where attack=...). The authors draw as many real clips as fake ones at random; here all "
     "of them stand.",

@@ -13,13 +13,13 @@ ABOUT = About(
     title="SpoofCeleb",
     paper="https://arxiv.org/abs/2409.17285",
     url="https://huggingface.co/datasets/jungjee/spoofceleb",
-    licence="see its page",
+    licence="CC BY 4.0",
     clips="2,540,421 train, 55,741 dev, 91,130 eval",
     classes="bona fide: VoxCeleb1 (a00); spoof: a01 to a23",
     layout="spoofceleb/metadata/{train,development,evaluation}.csv (file,speaker,attack)\n"
     "spoofceleb/flac/{train,development,evaluation}/aNN/SPEAKER/*.flac",
-    facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/SpoofCeleb.py); counts: "
-    "huggingface.co/datasets/DeepFense/SpoofCeleb",
+    facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/SpoofCeleb.py)",
+    figures="counts: huggingface.co/datasets/DeepFense/SpoofCeleb; licence: its page",
     rules="a00 is bona fide whatever its folder is called.",
 )
 _SPLITS = {"train": "train", "development": "dev", "evaluation": "eval"}

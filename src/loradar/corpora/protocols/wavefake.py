@@ -15,7 +15,7 @@ ABOUT = About(
     url="https://zenodo.org/records/5642694; real speech: "
     "https://keithito.com/LJ-Speech-Dataset, JSUT",
     licence="CC BY-SA 4.0; LJSpeech public domain; JSUT has terms of its own",
-    clips="117,985 generated (first release); 13,100 of LJSpeech",
+    clips="117,985 generated; 13,100 of LJSpeech",
     hours="196 generated",
     classes="bona fide: LJSpeech and JSUT, one speaker each, where they are there; spoof: the "
     "vocoders",
@@ -23,6 +23,7 @@ ABOUT = About(
     "LJSpeech-1.1/wavs/*.wav, jsut_ver1.1/basic5000/wav/*.wav (here or in real_audio/)",
     facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/WaveFake.py), "
     "github.com/piotrkawa/attack-agnostic-dataset",
+    figures="counts: its datasheet; hours: cisaad.umbc.edu; licence: not checked",
     rules="It has no official split and no real speech of its own: without LJSpeech beside it "
     "there is one class. pair_id names the sentence: keep all versions of one on the same side.",
 )
