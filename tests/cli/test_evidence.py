@@ -49,6 +49,21 @@ def test_evidence_of_two_attacks(loradar, corpus, tmp_path):
         assert (docs / "evidence" / name).is_file()
 
 
+def test_docs_may_show_a_synthetic_voice_instead(loradar, corpus, tmp_path):
+    docs = tmp_path / "docs"
+    asked = ["vocoder", "evidence", corpus, "-o", tmp_path / "out", "--where", "speaker=s0,s1"]
+    asked += ["--attacks", "lpc_pulse", "--docs", docs, "--synthetic"]
+    assert loradar(*asked).code == 0
+    text = (docs / "evidence.md").read_text()
+    assert "nobody's recording" in text and "--synthetic" in text
+    assert 'src="../evidence/lpc_pulse.mp3"' in text
+    heard, _ = soundfile.read(docs / "evidence" / "source.mp3")
+    for place in range(3):
+        mine, _ = soundfile.read(corpus / f"{place}.wav")
+        assert abs(np.corrcoef(heard[: len(mine)], mine[: len(heard)])[0, 1]) < 0.5
+    assert (docs / "evidence" / "lpc_pulse.png").stat().st_size > 1_000
+
+
 def test_credit_is_known_of_corpora_that_may_be_shown():
     def credit(*names):
         return _credit(pd.DataFrame({"corpus": names}))

@@ -11,10 +11,15 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loradar.evaluation.copies.clips import Clip
     from loradar.vocoders.attacks import Attack
 
 THREADS = 2
 # Licences under which recordings may be passed on, changed too, with credit.
+_SYNTHETIC = (
+    "A synthetic voice (that of `loradar corpus make sandbox`): nobody's recording. The figures "
+    "above are of real speech."
+)
 _FREE = {"CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/"}
 
 
@@ -47,6 +52,12 @@ def evidence(
         help="Whose recordings, and their licence. --docs gets no sounds without, except of "
         "public corpora under CC BY 4.0.",
     ),
+    synthetic: bool = typer.Option(
+        False,
+        "--synthetic",
+        help="--docs shows and plays a synthetic voice (that of the sandbox corpus), copied once "
+        "more, in place of the recordings. The figures stay those of the recordings.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
     """Copy real clips through each attack; measure how close they are and what gives them away.
@@ -60,10 +71,10 @@ def evidence(
 
     from loradar import __version__
     from loradar.cli.console import OUTPUT, complain, note, reporting, write_output
-    from loradar.evaluation.copies.about import Run
+    from loradar.evaluation.copies.about import Run, Shown
     from loradar.evaluation.copies.clips import choose_clips
     from loradar.evaluation.copies.folder import Examples, claim, run_json, write_docs, write_folder
-    from loradar.evaluation.copies.gather import gather, offers
+    from loradar.evaluation.copies.gather import copies_to_show, gather, offers
     from loradar.evaluation.copies.table import evidence_frame, evidence_json
     from loradar.evaluation.table import rich_table
     from loradar.files import check_writable
@@ -90,7 +101,17 @@ def evidence(
             chosen.clips,
             source=_corpus(rows) or source.absolute().name,
             command=_command(
-                source, out, attacks, clips, where, without, corpus, seed, docs, credit
+                source,
+                out,
+                attacks,
+                clips,
+                where,
+                without,
+                corpus,
+                seed,
+                docs,
+                credit,
+                synthetic,
             ),
             seed=seed,
             threads=THREADS,
@@ -100,7 +121,12 @@ def evidence(
         )
         write_folder(out, run, found, examples.copies, progress=progress)
         if docs is not None:
-            write_docs(docs, run, found, examples.copies)
+            if synthetic:
+                voices = _voices(seed)
+                shown = Shown(voices[0], _SYNTHETIC, audible=True)
+                write_docs(docs, run, found, copies_to_show(voices, able, seed=seed), shown)
+            else:
+                write_docs(docs, run, found, examples.copies)
     if as_json:
         write_output(json.dumps({"run": run_json(run), "attacks": evidence_json(found)}))
     else:
@@ -155,6 +181,20 @@ def _credit(rows: pd.DataFrame) -> str:
     return "; ".join(credits)
 
 
+def _voices(seed: int) -> list[Clip]:
+    """Return utterances of two synthetic speakers."""
+    import numpy as np
+
+    from loradar.corpora.voice import draw_speaker, speak
+    from loradar.evaluation.copies.clips import SECONDS, Clip
+
+    rng = np.random.default_rng(seed)
+    return [
+        Clip(name, name, speak(draw_speaker(rng), SECONDS, rng).astype(np.float32))
+        for name in ("synthetic voice", "another")
+    ]
+
+
 def _attacks(names: list[str], have: frozenset[str]) -> tuple[list[Attack], list[str]]:
     """Return the attacks that can run, and one line for each attack or measure that cannot."""
     from loradar.errors import InputError
@@ -183,6 +223,7 @@ def _command(
     seed: int,
     docs: Path | None,
     credit: str | None,
+    synthetic: bool,
 ) -> str:
     """Write the command line again, with names in place of this machine's paths."""
     words = ["loradar", "vocoder", "evidence", source.absolute().name, "-o", out.absolute().name]
@@ -196,4 +237,6 @@ def _command(
         words += ["--docs", docs.absolute().name]
     if credit is not None:
         words += ["--credit", credit]
+    if synthetic:
+        words.append("--synthetic")
     return shlex.join(words)

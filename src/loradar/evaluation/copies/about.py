@@ -36,6 +36,25 @@ VERDICTS = {
 
 
 @dataclass(frozen=True)
+class Shown:
+    """The clip that the docs show.
+
+    Attributes
+    ----------
+    clip : Clip
+        The source.
+    rights : str
+        One paragraph: whose it is.
+    audible : bool
+        Whether it may be heard too.
+    """
+
+    clip: Clip
+    rights: str
+    audible: bool
+
+
+@dataclass(frozen=True)
 class Run:
     """How the evidence was made.
 
@@ -80,6 +99,11 @@ class Run:
                 "them are passed on."
             )
         return f"Recordings: {self.credit}; cut, and changed by the attacks named."
+
+    @property
+    def shown(self) -> Shown:
+        """The first clip; to be heard too where its licence is known."""
+        return Shown(self.clips[0], self.rights, bool(self.credit))
 
     @property
     def summary(self) -> str:

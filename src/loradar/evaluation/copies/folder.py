@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.errors import InputError
-from loradar.evaluation.copies.about import Run
+from loradar.evaluation.copies.about import Run, Shown
 from loradar.evaluation.copies.gather import Findings
 from loradar.evaluation.copies.markdown import docs_page, markdown_table
 from loradar.evaluation.copies.page import EXAMPLES, audio_path, page, picture_path
@@ -99,12 +99,16 @@ def write_folder(
 
 
 def write_docs(
-    docs: Path, run: Run, findings: Sequence[Findings], copies: Mapping[tuple[str, int], Samples]
+    docs: Path,
+    run: Run,
+    findings: Sequence[Findings],
+    copies: Mapping[tuple[str, int], Samples],
+    shown: Shown | None = None,
 ) -> None:
     """Write ``evidence.md`` and what it shows into a docs folder: some 75 kB an attack.
 
-    Pictures ``evidence/ATTACK.png``, and sounds ``evidence/ATTACK.mp3`` of the first clip alone
-    where ``run`` says under which licence the recordings are.
+    Pictures ``evidence/ATTACK.png``, and sounds ``evidence/ATTACK.mp3`` where the clip may be
+    heard.
 
     Parameters
     ----------
@@ -112,19 +116,20 @@ def write_docs(
         The docs folder.
     run, findings, copies
         As for `write_folder`. Files that are there already stay unless they have the same name.
+    shown : Shown, optional
+        The clip that ``copies`` are of; the run's first clip when None.
     """
-    pictures = docs / "evidence"
-    shown = [found.attack.name for found in findings if (found.attack.name, 0) in copies]
-    if run.credit and shown:
-        _write_mp3(pictures / "source.mp3", run.clips[0].samples)
-    for name in shown:
-        if run.credit:
+    shown = run.shown if shown is None else shown
+    pictures, source = docs / "evidence", shown.clip.samples
+    names = [found.attack.name for found in findings if (found.attack.name, 0) in copies]
+    if shown.audible and names:
+        _write_mp3(pictures / "source.mp3", source)
+    for name in names:
+        if shown.audible:
             _write_mp3(pictures / f"{name}.mp3", copies[name, 0])
-        figure = spectrogram_pair(
-            run.clips[0].samples, copies[name, 0], SAMPLE_RATE, title=name, width=6.0
-        )
+        figure = spectrogram_pair(source, copies[name, 0], SAMPLE_RATE, title=name, width=6.0)
         save_png(pictures / f"{name}.png", figure, dpi=90)
-    write_text(docs / "evidence.md", docs_page(run, findings, shown))
+    write_text(docs / "evidence.md", docs_page(run, findings, names, shown))
 
 
 def run_json(run: Run) -> dict[str, object]:

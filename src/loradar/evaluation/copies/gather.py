@@ -150,6 +150,28 @@ def gather(
     return found
 
 
+def copies_to_show(
+    clips: Sequence[Clip], attacks: Sequence[Attack], *, seed: int = 0
+) -> dict[tuple[str, int], NDArray[np.float32]]:
+    """Copy the first of ``clips`` through `REFERENCE` and each attack, unmeasured.
+
+    Attacks that need a transcript are left out where the clip has none; voice conversion takes
+    another speaker of ``clips``.
+
+    Returns
+    -------
+    dict
+        (attack's name, 0) -> copy [T].
+    """
+    made = {}
+    for attack in [REFERENCE, *attacks]:
+        if attack.needs <= offers(clips):
+            rng = _generator(seed, attack, clips[0])
+            settings = attack.draw(rng)
+            made[attack.name, 0] = attack.render(_source(clips, 0, rng), settings, rng)
+    return made
+
+
 def _findings(
     attack: Attack,
     copies: list[Copy],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from loradar.evaluation.copies.about import COLUMNS, TITLE, VERDICTS, Run
+from loradar.evaluation.copies.about import COLUMNS, TITLE, VERDICTS, Run, Shown
 from loradar.evaluation.copies.gather import Findings
 from loradar.evaluation.copies.table import evidence_frame
 
@@ -30,7 +30,7 @@ def markdown_table(findings: Sequence[Findings]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> str:
+def docs_page(run: Run, findings: Sequence[Findings], names: Sequence[str], shown: Shown) -> str:
     """Write the page of the docs.
 
     Parameters
@@ -39,11 +39,13 @@ def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> s
         How the findings were made.
     findings : sequence of Findings
         Of `gather.gather`.
-    shown : sequence of str
-        Attacks that have a picture ``evidence/ATTACK.png`` and, where the recordings' licence is
-        known, a sound ``evidence/ATTACK.mp3`` beside ``evidence/source.mp3``.
+    names : sequence of str
+        Attacks that have a picture ``evidence/ATTACK.png`` and, where the clip may be heard, a
+        sound ``evidence/ATTACK.mp3`` beside ``evidence/source.mp3``.
+    shown : Shown
+        The clip on the pictures.
     """
-    sounds = bool(run.credit)
+    sounds = shown.audible
     parts = [
         "---\nhide:\n  - toc\n---",
         f"# {TITLE}",
@@ -60,14 +62,14 @@ def docs_page(run: Run, findings: Sequence[Findings], shown: Sequence[str]) -> s
     ]
     if run.skipped:
         parts += ["Left out:", "\n".join(f"- {line}" for line in run.skipped)]
-    if shown:
+    if names:
         parts += [
             "## To see and to hear" if sounds else "## To see",
             "The same clip each time: the source on the left, its copy on the right.",
-            run.rights,
+            shown.rights,
         ]
         parts += [f"The source: {_player('source')}"] if sounds else []
-        for name in shown:
+        for name in names:
             parts.append(f"![source and copy by {name}](evidence/{name}.png)")
             parts += [f"{name}: {_player(name)}"] if sounds else []
     return "\n\n".join(parts) + "\n"
