@@ -12,6 +12,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ TARGET = 0.05
 CLIPS = 200  # of the clips, for the parts of the loader's time
 
 
-def recipe(manifest: Path, workers: int, steps: int) -> Recipe:
+def recipe(manifest: Path, workers: int, steps: int, more: Sequence[str] = ()) -> Recipe:
     """Return the CNN's recipe, reading from disk, without a dev set to score."""
     return read_recipe(
         RECIPE,
@@ -45,6 +46,7 @@ def recipe(manifest: Path, workers: int, steps: int) -> Recipe:
             "data.dev={split: dev, label: bonafide}",
             f"training.steps={steps}",
             f"training.evaluate_every={steps}",
+            *more,
         ],
     )
 
@@ -64,8 +66,13 @@ def parts(settings: Recipe, paths: list[str]) -> dict[str, float]:
     return {name: 1000 * seconds / len(paths) for name, seconds in spent.items()}
 
 
-def measure(workers: tuple[int, ...] = (1,), steps: int = STEPS) -> list[dict[str, Any]]:
-    """Return the rows for results.json; none where the shared speech is not there."""
+def measure(
+    workers: Sequence[int] = (1,), steps: int = STEPS, more: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows for results.json; none where the shared speech is not there.
+
+    ``more`` changes the recipe, as ``--set`` of ``loradar train`` does.
+    """
     if not SPEECH.is_file():
         print(f"loader: {SPEECH} is not there: left out", file=sys.stderr)
         return []
@@ -80,10 +87,10 @@ def measure(workers: tuple[int, ...] = (1,), steps: int = STEPS) -> list[dict[st
         write_manifest(read_manifest(SPEECH), files)
         for source, manifest in (("FLAC files", files), ("tar shards", shards / "manifest.csv")):
             paths = read_manifest(manifest).table["path"].tolist()[:CLIPS]
-            spent = parts(recipe(manifest, 0, steps), paths)
+            spent = parts(recipe(manifest, 0, steps, more), paths)
             for count in workers:
                 out = Path(folder) / f"{manifest.parent.name}-{count}"
-                found = train(recipe(manifest, count, steps), out).metrics
+                found = train(recipe(manifest, count, steps, more), out).metrics
                 rows.append(_row(source, count, steps, found, spent))
     torch.set_num_threads(threads)
     return rows
@@ -112,8 +119,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--set", action="append", default=[], help="change the recipe")
     options = parser.parse_args()
-    for row in measure(tuple(options.workers), options.steps):
+    for row in measure(options.workers, options.steps, options.set):
         print(f"{row['name']:62} {100 * row['value']:5.1f} %\n  {row['how']}", flush=True)
 
 
