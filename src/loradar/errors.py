@@ -26,3 +26,7 @@ class InjectionError(LoradarError):
 
 class MergeError(LoradarError):
     """A mixture that cannot be folded into the base weights exactly."""
+
+
+class ExportError(LoradarError):
+    """A detector that another engine cannot run, or runs with other scores."""

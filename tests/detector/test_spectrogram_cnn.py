@@ -1,6 +1,7 @@
 import torch
 
-from loradar.detector.spectrogram_cnn import SpectrogramCnn, log_spectrogram, mask_spectrogram
+from loradar.detector.log_spectrum import log_spectrogram
+from loradar.detector.spectrogram_cnn import SpectrogramCnn, mask_spectrogram
 
 
 def test_size_is_the_known_point():

@@ -17,6 +17,7 @@ from loradar.cli import (
     detect,
     evaluate,
     experts,
+    export,
     fuse,
     grid,
     grow,
@@ -66,6 +67,7 @@ app.add_typer(experts.app, name="experts")
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
+app.command("export")(export.export)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fuse")(fuse.fuse)
 app.command("report")(report.report)

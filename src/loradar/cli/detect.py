@@ -22,6 +22,11 @@ def detect(
     prior: float = typer.Option(
         0.5, "--prior", min=0.001, max=0.999, help="Prior probability of spoof."
     ),
+    engine: str = typer.Option(
+        "torch",
+        "--engine",
+        help="`torch`; `onnx` or `onnx-int8`: what `loradar export` wrote, without torch.",
+    ),
     batch_size: int = typer.Option(16, "--batch-size", min=1, help="Windows a forward pass."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a clip and line."),
 ) -> None:
@@ -37,7 +42,7 @@ def detect(
     from loradar.inference.model import detect as run
     from loradar.inference.model import load_model
 
-    loaded = load_model(model)
+    loaded = load_model(model, engine=engine)
     answered = failed = missing = 0
     for verdict in run(loaded, clips, prior=prior, batch_size=batch_size):
         if verdict.verdict == "ERROR":

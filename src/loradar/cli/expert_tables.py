@@ -92,13 +92,14 @@ def show_routing(
     as_json: bool,
 ) -> None:
     """Run clips through a model and print, draw or write what its experts did."""
-    from loradar.inference.model import load_model
+    from loradar.detector import load_detector
+    from loradar.inference.model import best_device
     from loradar.scoring.experts import routing_report
 
     folder = model_folder(model)
     clips = filtered(read_source(on), parse_where(where))
     with reporting() as progress:
-        detector = load_model(folder).detector
+        detector = load_detector(folder, device=best_device())
         found = routing_report(detector, clips, by=by, deals=deals, progress=progress)
     if plots is not None:
         _write_plots(plots, found, by)

@@ -5,6 +5,8 @@ Attribute names are those of the published checkpoints, so that public weights l
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -129,6 +131,13 @@ class HeterogeneousGraphAttention(nn.Module):
         return self.proj_with_attM(read) + self.proj_without_attM(master)  # type: ignore[no-any-return]
 
 
+def _share(count: int | Tensor, ratio: float) -> Any:
+    """Return ``max(1, int(count * ratio))``; a tracer's count stays one, whatever the length."""
+    if isinstance(count, Tensor):
+        return (count.double() * ratio).long().clamp(min=1)
+    return max(1, int(count * ratio))
+
+
 class GraphPool(nn.Module):
     """Keep the best-scored share of the nodes, each scaled by its score.
 
@@ -149,9 +158,8 @@ class GraphPool(nn.Module):
     def forward(self, nodes: Tensor) -> Tensor:
         """Map nodes [B, N, D] to [B, max(1, int(N * ratio)), D], best first."""
         scores = torch.sigmoid(self.proj(self.drop(nodes)))
-        keep = max(1, int(nodes.shape[1] * self.ratio))
-        best = scores.topk(keep, dim=1).indices
-        return torch.take_along_dim(nodes * scores, best, dim=1)
+        best = scores.topk(_share(nodes.shape[1], self.ratio), dim=1).indices
+        return (nodes * scores).gather(1, best.expand(-1, -1, nodes.shape[2]))
 
 
 class ResidualBlock(nn.Module):

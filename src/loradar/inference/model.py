@@ -6,21 +6,19 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from loradar.audio.reading import load_audio
-from loradar.detector.scorer import score_clips
+from loradar.detector.scorer import WindowScorer, score_clips
 from loradar.embedded import DETECTOR, DETECTOR_ID, detector_folder, is_installed, names_detector
 from loradar.errors import CheckpointError, InputError
 from loradar.evaluation.calibration import Calibration
+from loradar.inference.onnx_engine import check_source, find_export, load_onnx, need_runtime, read_export
 from loradar.inference.quality import reasons_against
 from loradar.inference.verdict import Verdict, decide
 
-if TYPE_CHECKING:
-    from loradar.detector.model import Detector
-
+#: Engines beside torch, and the precision that each takes from an export.
+PRECISIONS = {"onnx": "float32", "onnx-int8": "int8"}
 NO_MODEL = "no model: give --model, or run make demo"
 
 
@@ -30,15 +28,15 @@ class Model:
 
     Attributes
     ----------
-    detector : Detector
-        In evaluation mode.
+    detector : WindowScorer
+        A `loradar.detector.Detector` in evaluation mode, or `OnnxDetector`.
     calibration : Calibration or None
         Score -> LLR.
     name : str
         What verdicts call it.
     """
 
-    detector: Detector
+    detector: WindowScorer
     calibration: Calibration | None
     name: str
 
@@ -50,7 +48,9 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def load_model(folder: Path | str | None, device: str | None = None) -> Model:
+def load_model(
+    folder: Path | str | None, device: str | None = None, engine: str = "torch"
+) -> Model:
     """Load a checkpoint folder, or the detector inside the package.
 
     Parameters
@@ -60,14 +60,19 @@ def load_model(folder: Path | str | None, device: str | None = None) -> Model:
         detector.
     device : str, optional
         Default: a GPU where there is one.
+    engine : {"torch", "onnx", "onnx-int8"}
+        ``onnx`` runs what ``loradar export`` wrote, on the CPU and without torch.
 
     Raises
     ------
     InputError
-        The folder does not exist, or no model was given and none is embedded.
+        The folder does not exist, no model was given and none is embedded, the engine is unknown
+        or not installed, or there is no export.
     CheckpointError
         The folder is incomplete, altered, or of a newer format.
     """
+    if engine != "torch" and engine not in PRECISIONS:
+        raise InputError(f"--engine {engine}: give torch, {' or '.join(PRECISIONS)}")
     if folder is None and not is_installed(DETECTOR):
         raise InputError(NO_MODEL)
     if folder is None or names_detector(folder):
@@ -79,10 +84,24 @@ def load_model(folder: Path | str | None, device: str | None = None) -> Model:
         raise InputError(
             f"{folder}: no such model folder: give the folder that loradar train wrote"
         )
+    if engine != "torch":
+        need_runtime()
+        return _load_export(folder, name, engine)
     from loradar.detector.checkpoint import load_detector
 
     detector = load_detector(folder, device=device or best_device()).eval()
     return Model(detector, read_calibration(folder), name)
+
+
+def _load_export(folder: Path, name: str, engine: str) -> Model:
+    precision = PRECISIONS[engine]
+    place = find_export(folder)
+    if place == folder:
+        name = str(read_export(folder).get("model") or name)
+    else:
+        check_source(place, folder)
+    calibration = read_calibration(folder) or read_calibration(place)
+    return Model(load_onnx(place, precision), calibration, name)
 
 
 def read_calibration(folder: Path) -> Calibration | None:

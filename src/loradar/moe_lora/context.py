@@ -127,5 +127,7 @@ def _in_backward() -> bool:
 
 
 def _in_export() -> bool:
-    """Whether `torch.export` is tracing: its tensors hold no values and must not be kept."""
+    """Whether `torch.export` or `torch.jit.trace` is at work, whose tensors must not be kept."""
+    if torch._C._get_tracing_state() is not None:
+        return True
     return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()

@@ -157,7 +157,7 @@ class Router(nn.Module):
             scores = scores / config.temperature
         # topk and not a threshold: among equal logits exactly k are chosen.
         chosen = scores.detach().topk(config.top_k, sorted=False).indices
-        selected = torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, chosen, True)
+        selected = torch.zeros_like(scores, dtype=torch.bool).scatter_(-1, chosen, 1)
         if config.renormalises:
             # The softmax over the chosen logits is the full softmax divided by its chosen part.
             gates = scores.masked_fill(~selected, -torch.inf).softmax(-1)
