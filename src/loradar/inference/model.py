@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
 import numpy as np
 
 from loradar.audio.reading import load_audio
@@ -13,7 +14,13 @@ from loradar.detector.scorer import WindowScorer, score_clips
 from loradar.embedded import DETECTOR, DETECTOR_ID, detector_folder, is_installed, names_detector
 from loradar.errors import CheckpointError, InputError
 from loradar.evaluation.calibration import Calibration
-from loradar.inference.onnx_engine import check_source, find_export, load_onnx, need_runtime, read_export
+from loradar.inference.onnx_engine import (
+    check_source,
+    find_export,
+    load_onnx,
+    need_runtime,
+    read_export,
+)
 from loradar.inference.quality import reasons_against
 from loradar.inference.verdict import Verdict, decide
 
