@@ -157,3 +157,28 @@ def nothing_embedded(tmp_path, monkeypatch) -> Path:
     """The package's folder of weights for this test: there are none."""
     monkeypatch.setattr("loradar.embedded.FOLDER", tmp_path / "nothing")
     return tmp_path / "nothing"
+
+
+@pytest.fixture(scope="session")
+def spoken():
+    """A maker of sounds that pass for speech: gliding pitch, moving resonances, syllables."""
+
+    def make(seconds: float, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        time = np.arange(int(seconds * 16_000)) / 16_000
+        knots = np.arange(0, seconds + 1, 0.25)
+        pitch, first, second = (
+            np.interp(time, knots, rng.uniform(low, high, len(knots)))
+            for low, high in ((90, 180), (300, 800), (1_000, 2_400))
+        )
+        phase = 2 * np.pi * np.cumsum(pitch) / 16_000
+        samples = np.zeros(len(time))
+        for k in range(1, 40):
+            hertz = k * pitch
+            gain = 0.004 + sum(np.exp(-(((hertz - f) / 150) ** 2)) for f in (first, second))
+            samples += np.where(hertz < 7_000, gain, 0) * np.sin(k * phase) / k**0.5
+        voiced = np.sin(np.pi * time / 0.25) ** 2 * (np.floor(time / 0.25) % 5 < 4)
+        breath = 0.02 * rng.standard_normal(len(time)) * (0.05 + voiced)
+        return (0.3 * samples * voiced + 0.3 * breath).astype(np.float32)
+
+    return make

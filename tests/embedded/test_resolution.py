@@ -12,7 +12,8 @@ from loradar.detector.pretrained import load_model as load_encoder
 from loradar.detector.pretrained import make_model, save_model
 from loradar.embedded import detector_folder, encoder_folder, holds, is_installed, names_detector
 from loradar.errors import CheckpointError, InputError
-from loradar.inference.model import judge, load_model
+from loradar.inference.judging import judge
+from loradar.inference.model import load_model
 
 ADAPTED = {
     "encoder": {"type": "huggingface", "id": "loradar-embedded", "layer_mix": "learned"},
@@ -88,7 +89,7 @@ def test_the_detector_is_the_default(embedded, given):
     model = load_model(given, "cpu")
     assert model.name == "loradar/embedded"
     assert model.calibration.slope == 1.0
-    verdict = judge(model, 0.1 * torch.randn(9_000).numpy())
+    verdict = judge(model, 0.1 * torch.randn(6_000).numpy())
     assert verdict.model == "loradar/embedded"
     assert verdict.score == pytest.approx(verdict.llr)
 

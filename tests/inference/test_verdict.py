@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loradar.audio.quality import Chunk, Quality
 from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration
 from loradar.evaluation.verdicts import Thresholds
-from loradar.inference.quality import reasons_against
-from loradar.inference.verdict import decide
+from loradar.inference.quality import Gate
+from loradar.inference.verdict import decide, together
 
 CALIBRATION = Calibration(slope=2.0, intercept=-1.0, p_spoof=0.5, bonafide=10, spoof=10)
 
@@ -38,10 +39,19 @@ def test_the_verdict_needs_evidence_of_two_to_one(llr, verdict):
 
 
 def test_a_reason_against_rules_out_a_verdict_but_not_the_numbers():
-    found = decide("a", _clip(5.0), calibration=CALIBRATION, reasons=["silence"])
+    found = decide(
+        "a", _clip(5.0), calibration=CALIBRATION, gate=Gate(("silence",), "NOT_APPLICABLE")
+    )
     assert found.verdict == "NOT_APPLICABLE"
     assert found.reasons == ("silence",)
     assert found.llr == pytest.approx(9.0)
+
+
+def test_doubts_leave_uncertain_alone_and_cautions_any_verdict():
+    doubt = decide("a", _clip(5.0), calibration=CALIBRATION, gate=Gate(("too_noisy",), "UNCERTAIN"))
+    assert (doubt.verdict, doubt.reasons) == ("UNCERTAIN", ("too_noisy",))
+    caution = decide("a", _clip(5.0), calibration=CALIBRATION, gate=Gate(("narrow_band",)))
+    assert (caution.verdict, caution.reasons) == ("BONAFIDE", ("narrow_band",))
 
 
 def test_without_calibration_the_answer_says_so():
@@ -50,12 +60,20 @@ def test_without_calibration_the_answer_says_so():
     assert "uncalibrated" in found.reasons
 
 
-def test_a_timeline_for_clips_longer_than_a_window():
+def _long(scores, window=4.0):
+    starts = tuple(window / 2 * i for i in range(len(scores)))
+    return ClipScores(starts, tuple(scores), starts[-1] + window, window)
+
+
+def test_a_timeline_from_change_to_change():
     assert decide("a", _clip(1.0), calibration=CALIBRATION).segments == ()
-    found = decide("a", _clip(5.0, -5.0), calibration=CALIBRATION)
-    assert [(s.start, s.end) for s in found.segments] == [(0.0, 4.0), (2.0, 6.0)]
-    assert found.segments[0].p_spoof < 0.01 < 0.99 < found.segments[1].p_spoof
-    assert found.score == 0.0
+    found = decide("a", _long([4.0] * 40 + [-4.0] * 3 + [4.0] * 40), calibration=CALIBRATION)
+    assert found.verdict == "SPOOF"
+    assert [s.verdict for s in found.segments] == ["BONAFIDE", "SPOOF", "BONAFIDE"]
+    edges = [(s.start, s.end) for s in found.segments]
+    assert edges == [(0.0, 81.0), (81.0, 87.0), (87.0, 168.0)]
+    assert found.segments[1].llr == pytest.approx(-9)
+    assert len(found.windows) == 83
     assert set(found.to_dict()) == {
         "path",
         "verdict",
@@ -70,26 +88,38 @@ def test_a_timeline_for_clips_longer_than_a_window():
     }
 
 
+def test_windows_without_speech_do_not_count_and_leave_a_gap():
+    flags = np.zeros(round(44 / 0.016), bool)
+    flags[: round(20 / 0.016)] = True
+    quality = Quality((Chunk(44 * 16_000, -20.0, flags, 0.0, None, 0.0, 0.0),))
+    found = decide("a", _long([3.0] * 10 + [-9.0] * 11), calibration=CALIBRATION, quality=quality)
+    assert found.verdict == "BONAFIDE"
+    assert found.score == 3.0
+    assert found.segments[-1].end <= 22.0
+    none = replace(quality.chunks[0], speech=np.zeros_like(flags))
+    found = decide("a", _long([3.0] * 21), calibration=CALIBRATION, quality=Quality((none,)))
+    assert found.score == 3.0
+
+
+def test_a_call_is_spoofed_if_one_side_is():
+    sides = [decide("c", _clip(x), calibration=CALIBRATION) for x in (5.0, -5.0)]
+    found = together("c", sides)
+    assert found.verdict == "SPOOF"
+    assert found.llr == pytest.approx(-11 + np.log(2), abs=1e-3)
+    assert [c["verdict"] for c in found.to_dict()["channels"]] == ["BONAFIDE", "SPOOF"]
+    silent = decide("c", _clip(-5.0), calibration=None, gate=Gate(("silence",), "NOT_APPLICABLE"))
+    found = together("c", [silent, sides[0]])
+    assert found.verdict == "BONAFIDE"
+    assert found.llr == pytest.approx(9.0)
+    assert found.reasons[0] == "1:silence"
+
+
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
 def test_a_score_that_is_not_finite_is_an_error_not_a_verdict(score):
     found = decide("a", _clip(score, 1.0), calibration=CALIBRATION)
     assert found.verdict == "ERROR"
     assert found.p_spoof is None
     assert found.score is None
-
-
-def test_quality_reasons():
-    rng = np.random.default_rng(0)
-    speech = (0.1 * rng.standard_normal(16_000)).astype(np.float32)
-    assert reasons_against(speech) == []
-    assert reasons_against(speech[:4_000]) == ["too_short"]
-    assert reasons_against(np.zeros(16_000, np.float32)) == ["silence"]
-    assert reasons_against(np.full(16_000, 0.3, np.float32)) == ["silence"]  # DC alone
-    assert reasons_against(1e-4 * speech) == ["silence"]
-    assert set(reasons_against(np.zeros(0, np.float32))) == {"too_short", "silence"}
-    burst = np.zeros(160_000, np.float32)
-    burst[80_000:88_000] = speech[:8_000]
-    assert reasons_against(burst) == []
 
 
 def test_fitted_thresholds_rule_and_move_with_the_prior():

@@ -1,7 +1,8 @@
 import numpy as np
 
 from loradar.corpora.manifest import read_manifest
-from loradar.inference.model import detect, load_model
+from loradar.inference.judging import detect
+from loradar.inference.model import load_model
 from loradar.scoring.scores import score_manifest
 
 

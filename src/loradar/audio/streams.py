@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ def stream_audio(
     by_channel: bool = False,
     max_seconds: float = MAX_STREAM_SECONDS,
     max_bytes: int = MAX_BYTES,
-) -> Iterator[Block]:
+) -> Generator[Block]:
     """Read a file in blocks of some seconds.
 
     Parameters
@@ -135,9 +135,9 @@ def flat_tops(samples: FloatArray) -> float:
     >>> flat_tops(np.sin(np.arange(1000) / 10).astype("f4"))
     0.0
     """
-    samples = samples.reshape(len(samples), -1)
     if len(samples) < 3:
         return 0.0
+    samples = samples.reshape(len(samples), -1)
     peak = np.abs(samples).max(axis=0)
     limit = np.where(peak >= QUIET_PEAK, FLAT_TOP * peak, np.inf)
     shares = np.zeros(samples.shape[1])

@@ -27,10 +27,21 @@ def detect(
         "--engine",
         help="`torch`; `onnx` or `onnx-int8`: what `loradar export` wrote, without torch.",
     ),
+    channels: str = typer.Option(
+        "auto",
+        "--channels",
+        help="`apart`: a verdict a channel; `mix`: of their mean; `auto`: apart for calls.",
+    ),
+    hop: float | None = typer.Option(
+        None, "--hop", min=0.05, help="Seconds from window to window. Default: half a window."
+    ),
     batch_size: int = typer.Option(16, "--batch-size", min=1, help="Windows a forward pass."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a clip and line."),
 ) -> None:
     """Judge whether clips are real human speech.
+
+    Of any length: what changes midway is told as `00:31-00:37 spoof`, and the two sides of a call
+    are judged apart.
 
     Exit code 0: all answered; 1: some could not be read; 2: none could, or a usage error.
 
@@ -39,12 +50,13 @@ def detect(
     import json
 
     from loradar.cli.console import write_output
-    from loradar.inference.model import detect as run
+    from loradar.inference.judging import detect as run
     from loradar.inference.model import load_model
 
     loaded = load_model(model, engine=engine)
     answered = failed = missing = 0
-    for verdict in run(loaded, clips, prior=prior, batch_size=batch_size):
+    judged = run(loaded, clips, prior=prior, batch_size=batch_size, channels=channels, hop_s=hop)
+    for verdict in judged:
         if verdict.verdict == "ERROR":
             failed += 1
             missing += not Path(verdict.path).exists()
@@ -61,7 +73,7 @@ def detect(
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
-    """Lay a verdict out for a person: one line, then the timeline."""
+    """Lay a verdict out for a person: one line, then what holds from when to when."""
     reasons = "; ".join(verdict.reasons)
     if verdict.verdict == "ERROR":
         return [f"{verdict.path}: ERROR: {reasons.removeprefix(verdict.path + ': ')}"]
@@ -70,14 +82,38 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         f"LLR {verdict.llr:+.2f}  {verdict.seconds:.1f} s"
     )
     lines = [line + (f"  ({reasons})" if reasons else "")]
-    for part in verdict.segments:
-        bar = "#" * round(20 * part.p_spoof)
-        lines.append(
-            f"    {_clock(part.start)}-{_clock(part.end)}  p_spoof {part.p_spoof:.3f}  {bar}"
-        )
+    if not verdict.channels:
+        return lines + _timeline(verdict)
+    for number, channel in enumerate(verdict.channels, 1):
+        lines.append(f"  channel {number}: {channel.verdict}  p_spoof {channel.p_spoof:.3f}")
+        lines += _timeline(channel)
     return lines
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes):02d}:{rest:04.1f}"
+def _timeline(verdict: Verdict) -> list[str]:
+    """``00:31-00:37 spoof``, a line a stretch, where there is more than one."""
+    rows: list[tuple[float, float, str]] = []
+    end = 0.0
+    for part in verdict.segments:
+        if part.start > end:
+            rows.append((end, part.start, "no speech"))
+        name = _NAMES[part.verdict]
+        rows.append((part.start, part.end, f"{name:<10} p_spoof {part.p_spoof:.3f}"))
+        end = part.end
+    if rows and verdict.seconds > end:
+        rows.append((end, verdict.seconds, "no speech"))
+    if len(rows) < 2:
+        return []
+    digits = 1 if verdict.seconds < 20 else 0
+    return [f"    {_clock(a, digits)}-{_clock(b, digits)} {what}" for a, b, what in rows]
+
+
+_NAMES = {"SPOOF": "spoof", "BONAFIDE": "human", "UNCERTAIN": "uncertain"}
+
+
+def _clock(seconds: float, digits: int) -> str:
+    minutes, rest = divmod(round(seconds, digits), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    width = digits + 3 if digits else 2
+    clock = f"{minutes:02d}:{rest:0{width}.{digits}f}"
+    return f"{hours}:{clock}" if hours else clock

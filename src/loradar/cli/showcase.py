@@ -21,7 +21,8 @@ from loradar.evaluation.figures import det_plot
 from loradar.evaluation.report import Section, write_report
 from loradar.evaluation.reporting.figures import expert_maps
 from loradar.evaluation.table import interval, percent
-from loradar.inference.model import Model, detect, load_model
+from loradar.inference.judging import detect
+from loradar.inference.model import Model, load_model
 from loradar.scoring.scores import score_manifest
 from loradar.training.recipe import read_recipe
 from loradar.training.run import train

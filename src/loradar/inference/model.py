@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from loradar.audio.reading import load_audio
-from loradar.detector.scorer import WindowScorer, score_clips
+from loradar.detector.scorer import WindowScorer
 from loradar.embedded import DETECTOR, DETECTOR_ID, detector_folder, is_installed, names_detector
 from loradar.errors import CheckpointError, InputError
 from loradar.evaluation.calibration import Calibration
@@ -21,8 +17,6 @@ from loradar.inference.onnx_engine import (
     need_runtime,
     read_export,
 )
-from loradar.inference.quality import reasons_against
-from loradar.inference.verdict import Verdict, decide
 
 #: Engines beside torch, and the precision that each takes from an export.
 PRECISIONS = {"onnx": "float32", "onnx-int8": "int8"}
@@ -126,69 +120,3 @@ def read_calibration(folder: Path) -> Calibration | None:
         return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a calibration: {error}") from None
-
-
-def detect(
-    model: Model, paths: Iterable[Path | str], *, prior: float = 0.5, batch_size: int = 16
-) -> Iterator[Verdict]:
-    """Judge clips one after the other.
-
-    Parameters
-    ----------
-    model : Model
-        See `load_model`.
-    paths : iterable of Path or str
-        Audio files. One that cannot be read gives an ERROR verdict; the rest go on.
-    prior : float
-        Prior probability of spoof, in (0, 1).
-    batch_size : int
-        Windows a forward pass.
-
-    Yields
-    ------
-    Verdict
-        In the order given.
-    """
-    for path in paths:
-        try:
-            samples = load_audio(path)
-        except InputError as error:
-            yield Verdict(str(path), "ERROR", reasons=(str(error),), model=model.name)
-            continue
-        yield judge(model, samples, path=str(path), prior=prior, batch_size=batch_size)
-
-
-def judge(
-    model: Model,
-    samples: np.ndarray,
-    *,
-    path: str = "",
-    prior: float = 0.5,
-    batch_size: int = 16,
-) -> Verdict:
-    """Judge samples already in memory.
-
-    Parameters
-    ----------
-    model : Model
-        See `load_model`.
-    samples : ndarray of float32, [T]
-        16 kHz mono in [-1, 1].
-    path : str
-        What the verdict calls the clip.
-    prior, batch_size
-        See `detect`.
-
-    Returns
-    -------
-    Verdict
-    """
-    (scores,) = score_clips(model.detector, [samples], batch_size=batch_size)
-    return decide(
-        path,
-        scores,
-        calibration=model.calibration,
-        prior=prior,
-        reasons=reasons_against(samples),
-        model=model.name,
-    )

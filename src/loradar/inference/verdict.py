@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 
+from loradar.audio.quality import Quality
 from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration, posterior, prior_log_odds
 from loradar.evaluation.verdicts import Thresholds
+from loradar.inference.aggregate import Stretch, clip_llr, combined_llr, stretches
+from loradar.inference.quality import MIN_SPEECH_S, OPEN, Gate
 
 VerdictName = Literal["BONAFIDE", "SPOOF", "UNCERTAIN", "NOT_APPLICABLE", "ERROR"]
 
@@ -19,7 +24,7 @@ TWO_TO_ONE = Thresholds(bonafide=float(np.log(2.0)), spoof=-float(np.log(2.0)), 
 
 @dataclass(frozen=True)
 class Segment:
-    """One window of the timeline.
+    """A window, or a stretch of the timeline in which the evidence does not change.
 
     Attributes
     ----------
@@ -28,13 +33,17 @@ class Segment:
     p_spoof : float
         Posterior probability of spoof at the stated prior.
     llr : float
-        Natural-log likelihood ratio, bona fide over spoof.
+        Natural-log likelihood ratio, bona fide over spoof; of a stretch, its windows' mean.
+    verdict : str
+        BONAFIDE, SPOOF or UNCERTAIN: what holds for this stretch when it was picked among all of
+        the clip's (`loradar.inference.aggregate.Stretch.corrected`).
     """
 
     start: float
     end: float
     p_spoof: float
     llr: float
+    verdict: VerdictName = "UNCERTAIN"
 
 
 @dataclass(frozen=True)
@@ -52,13 +61,18 @@ class Verdict:
     reasons : tuple of str
         Why the answer is NOT_APPLICABLE, UNCERTAIN or ERROR, and cautions.
     segments : tuple of Segment
-        The timeline, for clips longer than one window.
+        The timeline, for clips longer than one window: from change to change. Stretches without
+        speech are gaps.
     experts : dict
         Router -> mean gate of each expert.
     model : str
         Name of the model.
     seconds : float
         Length of the clip in s.
+    windows : tuple of Segment
+        Every window's evidence; not in the JSON object.
+    channels : tuple of Verdict
+        For a call whose two channels were judged apart: theirs.
     """
 
     path: str
@@ -71,10 +85,12 @@ class Verdict:
     experts: dict[str, tuple[float, ...]] = field(default_factory=dict)
     model: str = ""
     seconds: float = 0.0
+    windows: tuple[Segment, ...] = ()
+    channels: tuple[Verdict, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of DESIGN section 6."""
-        return {
+        """Return the JSON object of DESIGN section 6; ``channels`` only where there are any."""
+        result: dict[str, Any] = {
             "path": self.path,
             "verdict": self.verdict,
             "p_spoof": _rounded(self.p_spoof),
@@ -94,6 +110,9 @@ class Verdict:
             "model": self.model,
             "seconds": round(self.seconds, 3),
         }
+        if self.channels:
+            result["channels"] = [channel.to_dict() for channel in self.channels]
+        return result
 
 
 def _rounded(value: float | None) -> float | None:
@@ -106,7 +125,8 @@ def decide(
     *,
     calibration: Calibration | None,
     prior: float = 0.5,
-    reasons: list[str] | None = None,
+    gate: Gate = OPEN,
+    quality: Quality | None = None,
     model: str = "",
 ) -> Verdict:
     """Turn a clip's scores into a verdict.
@@ -121,8 +141,10 @@ def decide(
         Score -> LLR. Without one the score itself stands in, and ``uncalibrated`` is a reason.
     prior : float
         Prior probability of spoof, in (0, 1).
-    reasons : list of str, optional
-        Reasons against a verdict (`reasons_against`): the answer is NOT_APPLICABLE.
+    gate : Gate
+        What the recording's quality allows (`loradar.inference.quality.gate`).
+    quality : Quality, optional
+        Where the speech is: windows that hold less than 0.3 s of it are left out, unless all do.
     model : str
         Name of the model.
 
@@ -136,42 +158,126 @@ def decide(
     if not np.isfinite(clip.score):
         reason = "the model gave no finite score"
         return Verdict(path, "ERROR", reasons=(reason,), model=model, seconds=clip.seconds)
-    to_llr = (lambda s: np.asarray(s, float)) if calibration is None else calibration.llr
-    llr = float(to_llr([clip.score])[0])
-    p_spoof = float(posterior(llr, prior))
-    against = list(reasons or [])
-    name: VerdictName
-    if against:
-        name = "NOT_APPLICABLE"
-    else:
-        fitted = None if calibration is None else calibration.thresholds
-        name = _beyond(llr + prior_log_odds(prior), fitted or TWO_TO_ONE)
-        if name == "UNCERTAIN":
-            against.append("weak_evidence")
+    scores = np.asarray(clip.scores, np.float64)
+    llrs = scores if calibration is None else calibration.llr(scores)
+    used = _with_speech(clip, quality)
+    llr = clip_llr(llrs[used])
+    fitted = None if calibration is None else calibration.thresholds
+    judge = _Judge(prior, fitted or TWO_TO_ONE)
+    against = list(gate.reasons)
+    name: VerdictName = judge.verdict(llr)
+    if gate.effect is not None:
+        name = gate.effect
+    elif name == "UNCERTAIN":
+        against.append("weak_evidence")
     if calibration is None:
         against.append("uncalibrated")
-    segments: tuple[Segment, ...] = ()
-    if len(clip.starts) > 1:
-        llrs = np.asarray(to_llr(list(clip.scores)), float)
-        segments = tuple(
-            Segment(start, min(start + clip.window, clip.seconds), float(posterior(x, prior)), x)
-            for start, x in zip(clip.starts, llrs.tolist(), strict=True)
-        )
+    many = len(scores) > 1
     return Verdict(
         path=path,
         verdict=name,
-        p_spoof=p_spoof,
+        p_spoof=judge.p_spoof(llr),
         llr=llr,
-        score=clip.score,
+        score=float(scores[used].mean()),
         reasons=tuple(against),
-        segments=segments,
+        segments=judge.timeline(clip, llrs, used) if many else (),
         experts=clip.gates,
         model=model,
         seconds=clip.seconds,
+        windows=tuple(
+            judge.segment(start, min(start + clip.window, clip.seconds), float(one), float(one))
+            for start, one in zip(clip.starts, llrs, strict=True)
+        ),
     )
 
 
-def _beyond(evidence: float, thresholds: Thresholds) -> VerdictName:
-    if evidence >= thresholds.bonafide:
-        return "BONAFIDE"
-    return "SPOOF" if evidence <= thresholds.spoof else "UNCERTAIN"
+def together(path: str, channels: Sequence[Verdict], *, prior: float = 0.5) -> Verdict:
+    """Return the answer for a call from those for its channels.
+
+    The call is spoofed if one channel is. Its LLR is that of a mixture over the channels
+    (`loradar.inference.aggregate.combined_llr`); score, timeline, windows and experts are those of
+    the channel with the lowest LLR.
+
+    Parameters
+    ----------
+    path : str
+        The call.
+    channels : sequence of Verdict
+        One a channel.
+    prior : float
+        As theirs.
+
+    Returns
+    -------
+    Verdict
+        SPOOF if one channel is; else UNCERTAIN if one is; NOT_APPLICABLE or ERROR where all are.
+        Channels without an answer do not count beside others. Reasons carry their channel's
+        number, from 1: ``1:no_speech``.
+    """
+    heard = [c for c in channels if c.verdict not in ("NOT_APPLICABLE", "ERROR")]
+    told = heard or [c for c in channels if c.llr is not None] or list(channels)
+    lowest = min(told, key=lambda c: np.inf if c.llr is None else c.llr)
+    names = {c.verdict for c in told}
+    order: tuple[VerdictName, ...] = ("SPOOF", "UNCERTAIN", "BONAFIDE", "NOT_APPLICABLE", "ERROR")
+    llrs = [c.llr for c in told if c.llr is not None]
+    llr = combined_llr(llrs) if llrs else None
+    return replace(
+        lowest,
+        path=path,
+        verdict=next(name for name in order if name in names),
+        llr=llr,
+        p_spoof=None if llr is None else float(posterior(llr, prior)),
+        reasons=tuple(f"{n}:{r}" for n, c in enumerate(channels, 1) for r in c.reasons),
+        channels=tuple(channels),
+    )
+
+
+def _with_speech(clip: ClipScores, quality: Quality | None) -> np.ndarray:
+    """Which windows count, [N]: those with speech, or all when none has."""
+    if quality is None or len(clip.scores) == 1:
+        return np.ones(len(clip.scores), bool)
+    held = [quality.speech_seconds(start, start + clip.window) for start in clip.starts]
+    enough = np.asarray(held) >= MIN_SPEECH_S
+    return enough if enough.any() else ~enough
+
+
+@dataclass(frozen=True)
+class _Judge:
+    prior: float
+    thresholds: Thresholds
+
+    def p_spoof(self, llr: float) -> float:
+        return float(posterior(llr, self.prior))
+
+    def verdict(self, llr: float) -> VerdictName:
+        evidence = llr + prior_log_odds(self.prior)
+        if evidence >= self.thresholds.bonafide:
+            return "BONAFIDE"
+        return "SPOOF" if evidence <= self.thresholds.spoof else "UNCERTAIN"
+
+    def segment(self, start: float, end: float, llr: float, corrected: float) -> Segment:
+        return Segment(start, end, self.p_spoof(llr), llr, self.verdict(corrected))
+
+    def timeline(self, clip: ClipScores, llrs: np.ndarray, used: np.ndarray) -> tuple[Segment, ...]:
+        """Stretches between changes, of the windows that count."""
+        kept = np.flatnonzero(used)
+        found = []
+        for part in stretches(llrs[kept]):
+            # Windows that do not count part a stretch in two.
+            rows = kept[part.first : part.last]
+            for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+                found.append((int(run[0]), int(run[-1]), part))
+        return tuple(self._spans(clip, found))
+
+    def _spans(self, clip: ClipScores, found: list[tuple[int, int, Stretch]]) -> list[Segment]:
+        """Neighbours overlap by half a window: they meet in the middle of what they share."""
+        spans = [
+            [clip.starts[a], min(clip.starts[b] + clip.window, clip.seconds)] for a, b, _ in found
+        ]
+        for left, right in pairwise(spans):
+            if left[1] > right[0]:
+                left[1] = right[0] = (left[1] + right[0]) / 2
+        return [
+            self.segment(start, end, part.llr, part.corrected)
+            for (start, end), (_, _, part) in zip(spans, found, strict=True)
+        ]

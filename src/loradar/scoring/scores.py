@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
+from loradar.audio.quality import Quality, measure_quality
 from loradar.audio.reading import load_audio
 from loradar.corpora.manifest import Manifest
 from loradar.detector.scorer import score_clips
 from loradar.errors import InputError
 from loradar.inference.model import Model
-from loradar.inference.quality import reasons_against
+from loradar.inference.quality import gate
 from loradar.inference.verdict import Verdict, decide
 
 Progress = Callable[[int, int, str], None]
@@ -57,7 +58,7 @@ def score_manifest(
     """
     table = manifest.table.reset_index(drop=True)
     verdicts: dict[int, Verdict] = {}
-    readable: list[tuple[int, list[str]]] = []
+    readable: list[tuple[int, Quality]] = []
 
     def clips() -> Iterator[np.ndarray]:
         for row, path in enumerate(table["path"]):
@@ -68,18 +69,19 @@ def score_manifest(
                 continue
             if change is not None:
                 samples = change(samples, str(path))
-            readable.append((row, reasons_against(samples)))
+            readable.append((row, measure_quality(samples)))
             yield samples
 
     scored = score_clips(model.detector, clips(), batch_size=batch_size, mode=windows)
     for place, clip in enumerate(scored):
-        row, reasons = readable[place]
+        row, quality = readable[place]
         verdicts[row] = decide(
             str(table["path"][row]),
             clip,
             calibration=model.calibration,
             prior=prior,
-            reasons=reasons,
+            gate=gate(quality),
+            quality=quality,
             model=model.name,
         )
         if progress is not None:

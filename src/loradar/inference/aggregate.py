@@ -1,0 +1,221 @@
+"""From the evidence of windows to that of a clip, and to the places where it changes.
+
+A clip counts as spoofed when any part of it is. Two ways lead there, and the stronger counts.
+
+**A mixture** over what may be spoofed: all of it (half the weight), or one stretch of 1, 2, 4, ...
+windows at any place (the other half, the same for each length, and within a length for each
+place). Each stretch's own evidence is the mean of its windows' log-likelihood ratios: windows of a
+clip share speaker, room and channel, so their evidence is not added up. Such a factor exceeds 1/p
+in real speech with probability p at most, and so does the mixture, being an average, however much
+the windows hang together: a longer recording is not flagged more often for having more windows.
+The price is that one stretch among M must be better evidence by log(M). Vovk and Wang, "E-values:
+calibration, combination and applications" (2021).
+
+**A contrast** with the rest: within one real recording, windows scatter far less than between
+recordings. A stretch of at most a quarter of the clip is compared with the clip's median and its
+scatter (a Gaussian tail, times the number of places and lengths; read as evidence by Sellke,
+Bayarri and Berger, 2001). It never counts for more than its own log-likelihood ratio, so another
+human voice spliced in, which differs too, is no spoof for being different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, logsumexp
+
+FloatArray = NDArray[np.float64]
+
+#: Cost of a change in the timeline, in variances of the windows' evidence and per log(windows).
+CHANGE = 2.5
+#: Least standard deviation of a window's evidence within a real recording.
+LEAST_SPREAD = 0.5
+#: Windows from which on a clip's scatter is known, and what it is multiplied by to be safe.
+LEAST_WINDOWS, SAFETY = 12, 1.25
+#: Evidence below which a contrast is none: one real recording in twenty would show it.
+LEAST_CONTRAST = 0.9
+#: Windows that share no sample, of a stretch, that may count as independent at most.
+MOST_INDEPENDENT = 4.0
+_SEARCHED = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # windows of a stretch
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Windows ``first`` to ``last - 1`` in which the evidence does not change.
+
+    Attributes
+    ----------
+    first, last : int
+        Windows.
+    llr : float
+        Mean of their log-likelihood ratios, bona fide over spoof.
+    corrected : float
+        The same as evidence on a place picked among all of the clip's: nearer to 0 by the
+        logarithm of how many stretches of this length fit into it, unless the contrast with the
+        rest is worth more. What a verdict on this stretch alone goes by.
+    """
+
+    first: int
+    last: int
+    llr: float
+    corrected: float
+
+
+def clip_llr(llrs: Sequence[float] | FloatArray) -> float:
+    """Return a clip's log-likelihood ratio from its windows'.
+
+    Parameters
+    ----------
+    llrs : array_like of float, [N]
+        Natural-log likelihood ratios, bona fide over spoof, in order of time; all finite.
+
+    Returns
+    -------
+    float
+        That of the window itself where there is one.
+
+    Examples
+    --------
+    >>> clip_llr([2.0])
+    2.0
+    >>> clip_llr([5.0] * 200 + [-20.0] * 4 + [5.0] * 200) < -5
+    True
+    """
+    values = np.asarray(llrs, np.float64)
+    count = len(values)
+    whole = -float(values.mean())
+    if count == 1:
+        return -whole
+    parts = [
+        float(logsumexp(-means)) - np.log(len(means))
+        for means in (_means(values, length) for length in _lengths(count))
+    ]
+    part = float(logsumexp(parts)) - np.log(len(parts))
+    mixture = float(np.logaddexp(whole, part) - np.log(2.0))
+    return -max(mixture, _strongest(values)[0])
+
+
+def combined_llr(llrs: Sequence[float]) -> float:
+    """Return the log-likelihood ratio of several channels, one of which may be spoofed.
+
+    Each is as likely to be; see `clip_llr` for why this does not flag more for more channels.
+    """
+    return -float(logsumexp(-np.asarray(llrs, np.float64)) - np.log(len(llrs)))
+
+
+def stretches(llrs: Sequence[float] | FloatArray) -> list[Stretch]:
+    """Cut a clip where its evidence changes.
+
+    The cut that minimises the squared distance of the windows to their stretch's mean plus a
+    cost a change (optimal partitioning: Jackson et al., 2005; pruned: Killick et al., 2012).
+
+    Parameters
+    ----------
+    llrs : array_like of float, [N]
+        Natural-log likelihood ratios of the windows in order of time.
+
+    Returns
+    -------
+    list of Stretch
+        Covering all windows.
+
+    Examples
+    --------
+    >>> [(s.first, s.last) for s in stretches([4.0] * 9 + [-9.0] * 3 + [4.0] * 8)]
+    [(0, 9), (9, 12), (12, 20)]
+    """
+    values = np.asarray(llrs, np.float64)
+    count = len(values)
+    if count == 0:
+        return []
+    edges = _partition(values, CHANGE * _spread(values) ** 2 * np.log(max(count, 2)))
+    evidence, first, last = _strongest(values)
+    if evidence > 0 and not any(first <= edge <= last for edge in edges):
+        # What decides on the clip is to be seen in its timeline.
+        edges = sorted({*edges, first, last})
+    found, rest = [], _rest(values)
+    for first, last in pairwise(edges):
+        llr, length = float(values[first:last].mean()), last - first
+        weight = max(abs(llr) - float(np.log(count / length)), 0.0)
+        if llr < 0 and _comparable(length, count):
+            contrast = float(_contrasts(rest, count, np.array([llr]), length)[0])
+            weight = max(weight, min(-llr, contrast))
+        found.append(Stretch(first, last, llr, float(np.copysign(weight, llr))))
+    return found
+
+
+def _means(values: FloatArray, length: int) -> FloatArray:
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    means: FloatArray = (total[length:] - total[:-length]) / length
+    return means
+
+
+def _comparable(length: int, count: int) -> bool:
+    return count >= LEAST_WINDOWS and 4 * length <= count
+
+
+def _strongest(values: FloatArray) -> tuple[float, int, int]:
+    """Best evidence of a stretch by its contrast, and where it is; minus infinity without one."""
+    best = (-np.inf, 0, 0)
+    rest = _rest(values)
+    for length in _SEARCHED:
+        if not _comparable(length, len(values)):
+            break
+        means = _means(values, length)
+        evidence = np.minimum(-means, _contrasts(rest, len(values), means, length))
+        place = int(np.argmax(evidence))
+        if evidence[place] > best[0]:
+            best = (float(evidence[place]), place, place + length)
+    return best
+
+
+def _rest(values: FloatArray) -> tuple[float, float]:
+    """Middle and scatter of a clip's windows, whatever a quarter of them are."""
+    middle = float(np.median(values))
+    scatter = 1.4826 * float(np.median(np.abs(values - middle)))
+    return middle, max(scatter, LEAST_SPREAD) * SAFETY
+
+
+def _contrasts(rest: tuple[float, float], count: int, means: FloatArray, length: int) -> FloatArray:
+    """Evidence that stretches with these means, of ``count`` windows, differ from the rest."""
+    middle, scatter = rest
+    independent = min((length + 1) / 2, MOST_INDEPENDENT)
+    tail = log_ndtr((means - middle) * np.sqrt(independent) / scatter)
+    picked = np.minimum(tail + np.log(count) + np.log(len(_SEARCHED)), -1.0)
+    evidence = -1.0 - picked - np.log(-picked)
+    told: FloatArray = np.where(evidence >= LEAST_CONTRAST, evidence, -np.inf)
+    return told
+
+
+def _lengths(count: int) -> list[int]:
+    return [2**power for power in range(int(np.log2(count - 1)) + 1)] if count > 1 else [1]
+
+
+def _spread(values: FloatArray) -> float:
+    """Standard deviation between changes: from windows two apart, which share no sample."""
+    steps = np.abs(values[2:] - values[:-2]) if len(values) > 2 else np.zeros(1)
+    return max(1.4826 * float(np.median(steps)) / 2**0.5, LEAST_SPREAD)
+
+
+def _partition(values: FloatArray, cost: float) -> list[int]:
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    squares = np.concatenate([[0.0], np.cumsum(values**2)])
+    best = np.zeros(len(values) + 1)
+    best[0] = -cost
+    before = np.zeros(len(values) + 1, np.int64)
+    open_ = np.zeros(1, np.int64)  # starts that may still be the best
+    for end in range(1, len(values) + 1):
+        length = end - open_
+        error = squares[end] - squares[open_] - (sums[end] - sums[open_]) ** 2 / length
+        totals = best[open_] + error
+        place = int(np.argmin(totals))
+        best[end], before[end] = totals[place] + cost, open_[place]
+        open_ = np.append(open_[totals <= best[end]], end)
+    edges = [len(values)]
+    while edges[-1] > 0:
+        edges.append(int(before[edges[-1]]))
+    return edges[::-1]
