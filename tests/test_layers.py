@@ -11,6 +11,8 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "loradar"
 
 # A package may import from its own layer's later entries never, from lower layers always.
 LAYERS = [
+    # What ``from loradar import ...`` gives, from wherever it is.
+    {"__init__"},
     {"cli"},
     {"scoring"},
     {"inference"},
@@ -22,7 +24,7 @@ LAYERS = [
     {"audio"},
     {"moe_lora"},
     {"embedded"},
-    {"errors", "files", "__init__"},
+    {"errors", "files"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
