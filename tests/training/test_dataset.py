@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from loradar.audio.augmentation import AugmentationConfig
 from loradar.corpora.manifest import Manifest
-from loradar.training.dataset import ClipStore
+from loradar.training.dataset import ClipStore, TrainingClips
+from loradar.training.draws import DrawPlan
 from loradar.training.folder import distinct_clips
 
 
@@ -35,3 +37,42 @@ def test_shares_of_a_mixture_may_draw_on_the_same_clips() -> None:
     first = Manifest(pd.DataFrame([real, {"path": "/b.wav", "label": "spoof", "attack": "x"}]))
     second = Manifest(pd.DataFrame([real, {"path": "/c.wav", "label": "spoof", "attack": "y"}]))
     assert list(distinct_clips([first, second]).table["path"]) == ["/a.wav", "/b.wav", "/c.wav"]
+
+
+def _noise(path: Path, seed: int) -> str:
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(4_000)
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    return str(path)
+
+
+def test_pairs_are_cropped_alike_and_some_copies_are_grafted(tmp_path: Path) -> None:
+    paths = [_noise(tmp_path / f"{place}.wav", place) for place in range(2)]
+    table = pd.DataFrame({"path": paths, "label": ["bonafide", "spoof"], "corpus": "c"})
+    plan = DrawPlan(table.assign(pair_id="p"), balance="pair", seed=1)
+    store = ClipStore(paths, preload=True)
+
+    def draws(graft: float) -> list[tuple[int, np.ndarray]]:
+        clips = TrainingClips(
+            store, plan, AugmentationConfig(), window=1_000, length=40, graft=graft
+        )
+        return [(int(i["labels"]), i["waveforms"].numpy()) for i in (clips[n] for n in range(40))]
+
+    def place(samples: np.ndarray, whole: np.ndarray) -> int:
+        windows = np.lib.stride_tricks.sliding_window_view(whole, 1_000)
+        return int(np.abs(windows - samples).sum(axis=1).argmin())
+
+    plain = draws(0.0)
+    for (one, spoof), (two, real) in zip(plain[0::2], plain[1::2], strict=True):
+        assert (one, two) == (0, 1)
+        assert place(spoof, store[1]) == place(real, store[0])
+    grafted = draws(0.5)
+    for label, samples in grafted[1::2]:
+        assert label == 1
+        start = place(samples, store[0])
+        assert np.array_equal(samples, store[0][start : start + 1_000])
+    changed = 0
+    for label, samples in grafted[0::2]:
+        assert label == 0
+        start = place(samples, store[1])
+        changed += not np.array_equal(samples, store[1][start : start + 1_000])
+    assert 3 <= changed <= 17

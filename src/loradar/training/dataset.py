@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from loradar.audio.augmentation import AugmentationConfig, build_augmentation
+from loradar.audio.graft import graft
 from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop, tile_repeat
 from loradar.training.draws import DrawPlan, MixedPlan
@@ -68,6 +69,8 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         Samples of a crop.
     length : int
         Draws of the run: steps x batch size x accumulation.
+    graft : float
+        Share of the copies drawn in pairs that keep only a part (`loradar.audio.graft`).
     """
 
     def __init__(
@@ -78,9 +81,11 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         *,
         window: int,
         length: int,
+        graft: float = 0.0,
     ) -> None:
         self.store = store
         self.plan = plan
+        self.graft = graft
         self.augment = build_augmentation(augmentation)
         self.window = window
         self.length = length
@@ -91,12 +96,24 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """Return ``waveforms`` float32 [window] and ``labels`` int64 []."""
         row, rng = self.plan.draw(position)
-        samples = crop(self.store[row], self.window, rng)
+        samples = self._whole_or_grafted(row, rng) if self.graft else self.store[row]
+        samples = crop(samples, self.window, rng)
         samples = self.augment(samples, SAMPLE_RATE, rng).astype(np.float32, copy=False)
         return {
             "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),
             "labels": torch.tensor(int(self.plan.labels[row])),
         }
+
+    def _whole_or_grafted(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """Return clip ``row``, or a graft of it on its source."""
+        # One draw in any case: both clips of a pair go on with equal generators.
+        own = np.random.default_rng(rng.integers(1 << 62))
+        source = self.plan.source(row)
+        if source < 0 or own.random() >= self.graft:
+            return self.store[row]
+        copy, real = self.store[row], self.store[source]
+        shared = min(len(copy), len(real))
+        return graft(copy[:shared], real[:shared], own)
 
 
 class DevClips(Dataset[dict[str, Tensor]]):

@@ -154,6 +154,10 @@ class DrawPlan:
             row = int(self._source[row])
         return row, rng
 
+    def source(self, row: int) -> int:
+        """Return the row of the bona fide clip that a copy was made from; -1 when not in pairs."""
+        return -1 if self._source is None else int(self._source[row])
+
     @property
     def spoken_for(self) -> int:
         """Neighbours that one random draw speaks for: 2 when a copy brings its source, else 1."""
@@ -220,6 +224,13 @@ class MixedPlan:
         which = int(choice.choice(len(self._plans), p=self._shares))
         row, rng = self._plans[which].draw(position)
         return int(self._first[which]) + row, rng
+
+    def source(self, row: int) -> int:
+        """Return the row of a copy's source, counted over all sets; -1 when not in pairs."""
+        which = int(np.searchsorted(self._first, row, side="right")) - 1
+        first = int(self._first[which])
+        found = self._plans[which].source(row - first)
+        return first + found if found >= 0 else -1
 
 
 def plan_draws(tables: list[pd.DataFrame], config: DataConfig, seed: int) -> DrawPlan | MixedPlan:

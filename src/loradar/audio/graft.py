@@ -1,0 +1,87 @@
+"""Copies that are spoofed in part: what a vocoder leaves, without most of what gives it away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+KINDS = ("band", "magnitude", "phase", "blend")
+_SIZE, _HOP = 512, 128
+_LEAST_BAND, _EDGE = 0.1, 0.02  # shares of the spectrum: narrowest band, width of its edges
+
+
+def graft(
+    copy: NDArray[Any], source: NDArray[Any], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Give a source clip a part of its copy: a band, the magnitudes, the phases, or a blend.
+
+    A small vocoder's copies are told from speech by their crudest fault, and a detector that is
+    trained on them need learn nothing finer. With one part of the copy and the rest of the source
+    it must.
+
+    - ``band``: a random band of at least a tenth of the spectrum is the copy's;
+    - ``magnitude``: the copy's short-time magnitudes on the source's phases;
+    - ``phase``: the source's magnitudes on the copy's phases;
+    - ``blend``: the copy's phases, and magnitudes between the two on a logarithmic scale.
+
+    Parameters
+    ----------
+    copy, source : ndarray, [T]
+        In time with each other.
+    rng : numpy.random.Generator
+        Draws the kind and its extent.
+
+    Returns
+    -------
+    ndarray of float32, [T]
+        With the RMS of ``copy``.
+
+    Raises
+    ------
+    ValueError
+        The clips differ in length.
+    """
+    if copy.shape != source.shape:
+        raise ValueError(f"the copy has {copy.shape} samples, its source {source.shape}")
+    kind = KINDS[int(rng.integers(len(KINDS)))]
+    place, extent, share = rng.random(), rng.random(), rng.uniform(0.2, 0.8)
+    if len(copy) < _SIZE:
+        return np.asarray(copy, np.float32)
+    made, real = (_stft(x) for x in (copy, source))
+    if kind == "band":
+        weight = _band(made.shape[0], place, extent)[:, None]
+        mixed = weight * made + (1.0 - weight) * real
+    elif kind == "magnitude":
+        mixed = np.abs(made) * _direction(real)
+    elif kind == "phase":
+        mixed = np.abs(real) * _direction(made)
+    else:
+        louder, softer = np.abs(made) + 1e-9, np.abs(real) + 1e-9
+        mixed = louder**share * softer ** (1.0 - share) * _direction(made)
+    _, result = signal.istft(mixed, nperseg=_SIZE, noverlap=_SIZE - _HOP)
+    result = result[: len(copy)]
+    level, target = float(np.std(result)), float(np.std(copy))
+    return (result * (target / level if level > 0 else 0.0)).astype(np.float32)
+
+
+def _stft(x: NDArray[Any]) -> NDArray[np.complex64]:
+    _, _, spectrum = signal.stft(
+        np.asarray(x, np.float32), nperseg=_SIZE, noverlap=_SIZE - _HOP, return_onesided=True
+    )
+    return np.asarray(spectrum, np.complex64)
+
+
+def _direction(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    return spectrum / (np.abs(spectrum) + np.float32(1e-9))
+
+
+def _band(bins: int, place: float, extent: float) -> NDArray[np.float32]:
+    """Return weights [bins]: 1 inside a band, 0 outside, straight edges between."""
+    width = _LEAST_BAND + (0.6 - _LEAST_BAND) * extent
+    low = place * (1.0 - width)
+    at = np.linspace(0.0, 1.0, bins)
+    rise = np.minimum(at - low, low + width - at) / _EDGE
+    return np.clip(0.5 + rise, 0.0, 1.0).astype(np.float32)
