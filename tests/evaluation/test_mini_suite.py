@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from loradar.errors import ConfigError, InputError
+from loradar.evaluation.metrics import cross_entropy
 from loradar.evaluation.suites.baselines import (
     average_spectrum,
     corpus_prior,
@@ -17,12 +18,14 @@ from loradar.evaluation.suites.baselines import (
 )
 from loradar.evaluation.suites.mini import (
     FOLDS,
+    INNER,
     SUITES,
     fold_of,
     judged,
     mini_report,
     ood_groups,
     parts,
+    sealed,
 )
 from loradar.evaluation.table import NONE, mini_frame, percent
 
@@ -74,6 +77,35 @@ def test_parts_are_those_of_the_design() -> None:
         parts(clips[clips["split"] != "dev"], "A")
     with pytest.raises(InputError, match="no column 'matched'"):
         parts(clips.drop(columns="matched"), "A")
+
+
+def test_inner_folds_see_neither_eval_nor_the_other_fold() -> None:
+    clips = _clips()
+    for name, (outer, out) in INNER.items():
+        part = parts(clips, name)
+        assert set(clips.loc[part["train"], "group"]) == {"human", *FOLDS[outer]} - {out}
+        assert set(clips.loc[part["human"], "split"]) == {"dev"}
+        assert set(clips.loc[part["ood"], "group"]) == {out}
+        assert set(clips.loc[part["ood"], "split"]) == {"train", "dev"}
+        shut = sealed(clips, name)
+        assert not (shut & (judged(clips, name) | part["train"])).any()
+        assert (
+            shut == ((clips["split"] == "eval") | ~clips["group"].isin(["human", *FOLDS[outer]]))
+        ).all()
+    report = mini_report(clips, name, resamples=0)
+    assert report["matched"]["id"] is None
+    assert list(report["matched"]["ood"]) == [out]
+    assert not sealed(clips, "A").any()
+
+
+def test_cross_entropy_is_that_of_log_odds() -> None:
+    assert cross_entropy([0.0], [0.0, 0.0]) == pytest.approx(np.log(2))
+    real, fake = np.array([1.0, -2.0, 0.3]), np.array([-1.0, 0.5])
+    byhand = (-np.log(1 / (1 + np.exp(-real))).mean() - np.log(1 / (1 + np.exp(fake))).mean()) / 2
+    assert cross_entropy(real, fake) == pytest.approx(byhand)
+    assert cross_entropy([1e4], [-1e4]) == 0
+    with pytest.raises(InputError):
+        cross_entropy([], [0.0])
 
 
 def test_every_fold_has_a_suite() -> None:

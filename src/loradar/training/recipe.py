@@ -92,6 +92,9 @@ class DataConfig(_Section):
     also : list of MoreData
         Further clips to train on; each takes a share of the draws, ``path`` the rest. Balanced
         like ``path``, each for itself.
+    graft : float
+        Share of the copies drawn in pairs that keep only a part of themselves on their source
+        (`loradar.audio.graft`): a band, the magnitudes, the phases.
     buffer : int
         For shards (``corpus shard``) too large to jump about in: clips are read shard by shard, in
         a new order of shards each pass, and shuffled within so many at a time. 0 shuffles all.
@@ -111,6 +114,7 @@ class DataConfig(_Section):
     balance: Literal["none", "class", "corpus", "pair"] = "class"
     single_class: Literal["keep", "drop"] = "keep"
     also: tuple[MoreData, ...] = ()
+    graft: float = Field(0.0, ge=0, le=1)
     buffer: int = Field(0, ge=0)
     window: int = Field(64_600, ge=400)
     preload: bool = False
@@ -128,6 +132,8 @@ class DataConfig(_Section):
         balances = {self.balance, *(more.balance for more in self.also)}
         if self.buffer and balances & {"corpus", "pair"}:
             raise ValueError("buffer reads in order: set balance to class or none")
+        if self.graft and "pair" not in balances:
+            raise ValueError("graft needs copies in pairs: set balance to pair")
         if sum(more.share for more in self.also) >= 1:
             raise ValueError("the shares of also leave nothing for path: they must add up below 1")
         return self
@@ -144,6 +150,9 @@ class TrainingConfig(_Section):
         Clips a pass and process, and passes a step.
     learning_rate, backend_learning_rate : float
         AdamW's peak rate; the second (default: the same) is for the back-end and layer mix.
+    layer_decay : float
+        Layer-wise rates for mode ``full``: each encoder block's is so many times that of the block
+        above it (`loradar.training.rates.rates`). 1: all the same.
     weight_decay, schedule, warmup, max_gradient_norm, label_smoothing
         As usual; the decay spares biases and norms, warmup is a share of the steps.
     precision : {"fp32", "bf16", "fp16"}
@@ -166,6 +175,7 @@ class TrainingConfig(_Section):
     accumulate: int = Field(1, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     backend_learning_rate: float | None = Field(None, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")

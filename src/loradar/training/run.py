@@ -21,6 +21,7 @@ from loradar.detector.scorer import score_clips
 from loradar.errors import ConfigError, LoradarError
 from loradar.evaluation import calibration
 from loradar.evaluation.det import eer
+from loradar.evaluation.metrics import cross_entropy
 from loradar.files import write_json, write_text
 from loradar.training.callbacks import Diary, StepClock
 from loradar.training.card import model_card
@@ -34,6 +35,7 @@ from loradar.training.folder import (
     require_files,
 )
 from loradar.training.memory import peak_memory_mib
+from loradar.training.provenance import provenance
 from loradar.training.recipe import Recipe, conditions
 from loradar.training.stream import arguments, steps_of, waiting_share
 from loradar.training.trainer import DetectorTrainer
@@ -120,6 +122,7 @@ def train(
             f"adaptation.mode {recipe.adaptation.mode} leaves nothing to train in "
             f"{recipe.encoder.type}: set it to full"
         )
+    origin = provenance(recipe, detector)
     dev_labels = class_indices(dev.table, "dev")
     evaluates = len(set(dev_labels.tolist())) == 2
     options = arguments(
@@ -134,7 +137,12 @@ def train(
     per_step = recipe.training.batch_size * recipe.training.accumulate * options.world_size
     length = steps * per_step
     clips = TrainingClips(
-        store, plan, recipe.augmentation, window=recipe.data.window, length=length
+        store,
+        plan,
+        recipe.augmentation,
+        window=recipe.data.window,
+        length=length,
+        graft=recipe.data.graft,
     )
     dev_store = ClipStore(dev.table["path"], preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
@@ -186,6 +194,7 @@ def train(
         "peak_memory_mib": _rounded(peak_memory_mib(), 1),
         "best_step": trainer.state.best_global_step or steps,
         **sizes,
+        **origin,
     }
     detector.eval()
     _require_finite(detector)
@@ -237,4 +246,8 @@ def _calibrate(
     found = score_clips(detector, clips, batch_size=recipe.evaluation.batch_size)
     scores = np.array([clip.score for clip in found])
     write_json(folder / "calibration.json", calibration.fit(scores, labels == 1).to_dict())
-    return {"dev_eer": float(eer(scores[labels == 1], scores[labels == 0]))}
+    bonafide, spoof = scores[labels == 1], scores[labels == 0]
+    return {
+        "dev_eer": float(eer(bonafide, spoof)),
+        "dev_cross_entropy": cross_entropy(bonafide, spoof),
+    }

@@ -13,6 +13,8 @@ from transformers import EvalPrediction
 from loradar.detector.model import BONAFIDE, SPOOF, Detector
 from loradar.errors import LoradarError
 from loradar.evaluation.det import eer
+from loradar.evaluation.metrics import cross_entropy
+from loradar.training.rates import rates
 from loradar.training.recipe import Recipe
 from loradar.training.stream import StreamTrainer, adamw
 
@@ -84,17 +86,10 @@ class DetectorTrainer(StreamTrainer):
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW with no decay on biases and norms, and the back-end's own learning rate."""
+        """AdamW with no decay on biases and norms, and learning rates by place."""
         if getattr(self, "optimizer", None) is None:
             training = self.recipe.training
-            head = training.backend_learning_rate or training.learning_rate
-            self.optimizer = adamw(
-                (
-                    (training.learning_rate if name.startswith("encoder.model.") else head, p)
-                    for name, p in self.detector.named_parameters()
-                ),
-                training,
-            )
+            self.optimizer = adamw(rates(self.detector, training), training)
         return cast(torch.optim.Optimizer, self.optimizer)
 
 
@@ -115,5 +110,7 @@ def dev_metrics(prediction: EvalPrediction) -> dict[str, float]:
         )
     scores = logits[:, BONAFIDE] - logits[:, SPOOF]
     bonafide, spoof = scores[labels == 1], scores[labels == 0]
-    cost = (np.logaddexp(0, -bonafide).mean() + np.logaddexp(0, spoof).mean()) / 2
-    return {"eer": float(eer(bonafide, spoof)), "cross_entropy": float(cost)}
+    return {
+        "eer": float(eer(bonafide, spoof)),
+        "cross_entropy": cross_entropy(bonafide, spoof),
+    }

@@ -1,6 +1,7 @@
 """One run of a grid: what it leaves, how it resumes, what it refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,32 @@ def test_clips_that_are_judged_may_not_be_trained_on(place, grid_values):
     reason = json.loads((folder / FAILED).read_text())["reason"]
     assert "clips that the suite judges are in data.train" in reason
     assert not (folder / "recipe.yaml").exists()
+
+
+def test_inner_folds_keep_sealed_what_tests(place, grid_values, benchmark):
+    folds = {"A": {"suite": "mini_inner_a_gan-vocoder", "values": {"rank": "1"}}}
+    folder = place("full", folds=folds)
+    assert main(folder) == 2
+    reason = json.loads((folder / FAILED).read_text())["reason"]
+    assert "may not choose the checkpoint" in reason
+    last = [*grid_values["overrides"], "training.best_metric=last"]
+    shutil.rmtree(folder)
+    folder = place("full", folds=folds, overrides=[*last[1:], "data.train.group=[human, codec-lm]"])
+    assert main(folder) == 2
+    assert "keeps sealed" in json.loads((folder / FAILED).read_text())["reason"]
+    shutil.rmtree(folder)
+    folder = place("full", folds=folds, overrides=last)
+    assert main(folder) == 0
+    scored = read_scores(folder / SCORES)["score"].notna()
+    clips = pd.read_csv(benchmark)
+    assert set(clips.loc[scored, "group"]) == {"human", "gan-vocoder"}
+    assert "eval" not in set(clips.loc[scored, "split"])
+    report = json.loads((folder / SUITE).read_text())["matched"]
+    assert report["id"] is None
+    assert report["ood"]["gan-vocoder"]["cross_entropy"] > 0
+    metrics = json.loads((folder / METRICS).read_text())
+    assert metrics["dev_cross_entropy"] > 0
+    assert len(metrics["encoder_sha256"]) == len(metrics["recipe_sha256"]) == 64
 
 
 def test_faults_are_recorded(place, monkeypatch, capsys):

@@ -34,7 +34,9 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
     assert {c.on for c in cells} == {recipes["full", "A", 0]["data"]["path"]}
 
 
-@pytest.mark.parametrize(("name", "runs"), [("mini", 66), ("mini_leave_one_group_out", 42)])
+@pytest.mark.parametrize(
+    ("name", "runs"), [("mini", 66), ("mini_leave_one_group_out", 42), ("inner_whisper", 217)]
+)
 def test_grids_in_the_tree_are_valid(name, runs):
     root = Path(__file__).resolve().parents[3]
     cells = read_grid(root / "recipes" / "grids" / f"{name}.yaml")

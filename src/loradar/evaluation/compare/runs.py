@@ -19,6 +19,8 @@ from loradar.evaluation.suites.mini import GROUPS
 
 CELL, SUITE, SCORES = "cell.json", "suite.json", "scores.csv"
 METRICS, FAILED, RUNS = "metrics.json", "failed.json", "runs.csv"
+#: Of ``metrics.json``: what a run was made of.
+ORIGIN = ("encoder", "encoder_sha256", "commit", "recipe_sha256")
 
 Kind = Literal["train", "model", "baseline"]
 Status = Literal["done", "failed", "half-finished", "to do"]
@@ -155,13 +157,15 @@ def runs_frame(runs: Sequence[Run], root: Path) -> pd.DataFrame:
     DataFrame
         ``variant,fold,seed,status``, rates as fractions (tie-safe EERs on matched clips unless
         the name says otherwise; ``ood_GROUP`` empty where the fold trains on the group), what
-        training took, ``reason`` and ``folder``.
+        training took and was made of, ``reason`` and ``folder``.
     """
     columns = ["variant", "fold", "seed", "status", "id_eer"]
     columns += [f"ood_{group}" for group in GROUPS]
     columns += ["ood_average", "within_corpus_auc", "ood_pair_disjoint", "ood_without_lj"]
     columns += ["ood_all_clips", "trained_parameters", "parameters", "step_seconds"]
-    columns += ["peak_memory_mib", "minutes", "steps", "resumed_from", "reason", "folder"]
+    columns += ["peak_memory_mib", "minutes", "steps", "resumed_from"]
+    columns += ["dev_eer", "dev_cross_entropy", "ood_cross_entropy", "ood_cross_entropy_all_clips"]
+    columns += [*ORIGIN, "reason", "folder"]
     return pd.DataFrame([_row(run, root) for run in runs], columns=columns)
 
 
@@ -187,7 +191,7 @@ def _row(run: Run, root: Path) -> dict[str, Any]:
     row["minutes"] = None if seconds is None else round(seconds / 60, 2)
     for name in ("trained_parameters", "parameters", "step_seconds", "peak_memory_mib"):
         row[name] = run.metrics.get(name)
-    for name in ("steps", "resumed_from"):
+    for name in ("steps", "resumed_from", "dev_eer", "dev_cross_entropy", *ORIGIN):
         row[name] = run.metrics.get(name)
     if not run.report:
         return row
@@ -195,6 +199,9 @@ def _row(run: Run, root: Path) -> dict[str, Any]:
     row["id_eer"] = (matched["id"] or {}).get("eer_tie_safe")
     row |= {f"ood_{name}": block["eer_tie_safe"] for name, block in matched["ood"].items()}
     row["ood_average"] = matched["ood_average"]["eer_tie_safe"]
+    row["ood_cross_entropy"] = matched["ood_average"].get("cross_entropy")
+    everything = run.report["all"]["ood_average"]
+    row["ood_cross_entropy_all_clips"] = everything.get("cross_entropy")
     row["within_corpus_auc"] = matched["ood_average"]["within_corpus_auc"]
     for column, selection in (
         ("ood_pair_disjoint", "pair_disjoint"),

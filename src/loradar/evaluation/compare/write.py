@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from loradar.evaluation.compare.choice import choice_caption, choice_text
 from loradar.evaluation.compare.compare import ENOUGH_SEEDS
 from loradar.evaluation.compare.tables import caption, groups_text, over_text, variants_text
 from loradar.evaluation.figures import heat_map, interval_plot, save_png
@@ -58,6 +59,19 @@ def write_comparison(folder: Path, comparison: Mapping[str, Any]) -> list[Path]:
     for name, (figure, _) in plots.items():
         paths.append(folder / f"{name}.png")
         save_png(paths[-1], figure)
+    return paths
+
+
+def write_choice(folder: Path, choice: Mapping[str, Any]) -> list[Path]:
+    """Write ``choice.md`` and ``choice.json`` of `choice.choose` into ``folder``."""
+    paths = [folder / "choice.md", folder / "choice.json"]
+    parts = []
+    for fold, block in choice["folds"].items():
+        parts += [markdown_table(choice_text(choice, fold)), choice_caption(choice, fold)]
+        parts += [f"Chosen for fold {fold}: **{block['winner']}**."]
+    parts += [f"Left out: {line}." for line in choice["left_out"]]
+    write_text(paths[0], "\n\n".join(parts) + "\n")
+    write_json(paths[1], choice)
     return paths
 
 

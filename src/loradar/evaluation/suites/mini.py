@@ -4,6 +4,10 @@ A fold trains on some groups of synthesisers; the others are out of domain (OOD)
 folds there are seven that leave one group out, and one that trains on none (for detectors that
 never saw a labelled clip, such as those trained on copies).
 
+To choose settings there are inner folds: of the groups that a fold trains on, each is left out in
+turn, and its train and dev clips are judged against human dev clips. No ``eval`` clip and no group
+of the other fold plays a part, so that these stay unseen until the choice is made.
+
 Both in-domain (ID) and OOD clips are set against the human evaluation clips. The headline counts
 only clips whose source holds both classes at the same rate and format (``matched == yes``), since
 on all clips a long-term spectrum tells the classes apart without any skill.
@@ -20,7 +24,7 @@ from loradar.errors import ConfigError, InputError
 from loradar.evaluation.bootstrap import RESAMPLES
 from loradar.evaluation.det import BoolArray
 from loradar.evaluation.evaluate import Block, evaluate
-from loradar.evaluation.metrics import auc, within_group_auc
+from loradar.evaluation.metrics import auc, cross_entropy, within_group_auc
 
 FOLDS: dict[str, tuple[str, ...]] = {
     "A": ("autoregressive-tts", "parallel-tts", "gan-vocoder"),
@@ -29,12 +33,18 @@ FOLDS: dict[str, tuple[str, ...]] = {
 GROUPS = FOLDS["A"] + FOLDS["B"]
 FOLDS |= {"none": ()}
 FOLDS |= {f"without_{out}": tuple(group for group in GROUPS if group != out) for out in GROUPS}
+#: Inner fold -> the fold it chooses for, and the group of that fold it leaves out.
+INNER = {f"inner_{fold.lower()}_{out}": (fold, out) for fold in "AB" for out in FOLDS[fold]}
+FOLDS |= {
+    name: tuple(group for group in FOLDS[fold] if group != out)
+    for name, (fold, out) in INNER.items()
+}
 #: Name of a suite -> the fold it judges.
 SUITES = {
     "mini": "none",
     "mini_fold_a": "A",
     "mini_fold_b": "B",
-    **{f"mini_{fold}": fold for fold in FOLDS if fold.startswith("without_")},
+    **{f"mini_{fold}": fold for fold in FOLDS if fold.startswith(("without_", "inner_"))},
 }
 HUMAN = "human"
 ONE_SPEAKER = "LJ"
@@ -56,7 +66,7 @@ def fold_of(suite: str) -> str:
 
 
 def ood_groups(fold: str) -> tuple[str, ...]:
-    """Return the groups that a fold does not train on.
+    """Return the groups that a fold is judged on and does not train on: for an inner fold, one.
 
     Raises
     ------
@@ -64,6 +74,8 @@ def ood_groups(fold: str) -> tuple[str, ...]:
         When there is no such fold.
     """
     check_fold(fold)
+    if fold in INNER:
+        return (INNER[fold][1],)
     return tuple(group for group in GROUPS if group not in FOLDS[fold])
 
 
@@ -83,7 +95,8 @@ def parts(clips: pd.DataFrame, fold: str) -> dict[str, BoolArray]:
         Shape ``[N]`` each: ``train`` and ``dev`` (the fold's groups and human clips of that
         split; nothing for the fold ``none``), ``human`` (human evaluation clips), ``id`` (the
         fold's groups, evaluation split), ``ood`` (every clip of all other groups, whatever its
-        split).
+        split). For an inner fold ``human`` are the human dev clips, ``ood`` the train and dev
+        clips of the group left out, ``dev`` and ``id`` nothing.
 
     Raises
     ------
@@ -100,16 +113,18 @@ def parts(clips: pd.DataFrame, fold: str) -> dict[str, BoolArray]:
     split = clips["split"].to_numpy(object)
     human = group == HUMAN
     trained = np.isin(group, FOLDS[fold])
-    trains = bool(FOLDS[fold])
+    trains, inner = bool(FOLDS[fold]), fold in INNER
+    judging = "dev" if inner else "eval"
     found: dict[str, BoolArray] = {
         "train": trains & (human | trained) & (split == "train"),
-        "dev": trains & (human | trained) & (split == "dev"),
-        "human": human & (split == "eval"),
-        "id": trained & (split == "eval"),
-        "ood": np.isin(group, ood_groups(fold)),
+        "dev": trains & (not inner) & (human | trained) & (split == "dev"),
+        "human": human & (split == judging),
+        "id": trained & (split == "eval") & (not inner),
+        "ood": np.isin(group, ood_groups(fold)) & ((split != "eval") | (not inner)),
     }
+    needed = {"human", "ood", *(("train",) if inner else ("train", "dev", "id") if trains else ())}
     for name, rows in found.items():
-        if not rows.any() and (trains or name in ("human", "ood")):
+        if not rows.any() and name in needed:
             raise InputError(
                 f"the table holds no clip of fold {fold}'s part '{name}'; give all clips of the "
                 "benchmark, those that were not scored with an empty score"
@@ -127,6 +142,19 @@ def judged(clips: pd.DataFrame, fold: str) -> BoolArray:
     """
     part = parts(clips, fold)
     return part["human"] | part["id"] | part["ood"]
+
+
+def sealed(clips: pd.DataFrame, fold: str) -> BoolArray:
+    """Mark the clips that a run on this fold must not use in any way, shape ``[N]``.
+
+    For an inner fold every ``eval`` clip and every clip of the other fold's groups; nothing for
+    the others, which judge what they must not train on.
+    """
+    check_fold(fold)
+    if fold not in INNER:
+        return np.zeros(len(clips), dtype=bool)
+    known = [HUMAN, *FOLDS[INNER[fold][0]]]
+    return ((clips["split"] == "eval") | ~clips["group"].isin(known)).to_numpy()
 
 
 def mini_report(
@@ -159,11 +187,13 @@ def mini_report(
     Returns
     -------
     dict
-        ``{"fold", "headline": "matched", SELECTION: {"id": BLOCK (None without trained groups),
-        "ood": {group: BLOCK},
-        "ood_average": {"eer", "eer_tie_safe", "eer_ci", "auc", "within_corpus_auc", "groups"}}}``.
-        A BLOCK is that of `evaluate.evaluate` with ``auc`` and ``within_corpus_auc``
-        (`metrics.within_group_auc` over ``corpus``; None where no corpus holds both classes).
+        ``{"fold", "headline": "matched", SELECTION: {"id": BLOCK (None without trained groups, and
+        on inner folds), "ood": {group: BLOCK},
+        "ood_average": {"eer", "eer_tie_safe", "eer_ci", "auc", "within_corpus_auc",
+        "cross_entropy", "groups"}}}``.
+        A BLOCK is that of `evaluate.evaluate` with ``auc``, ``within_corpus_auc``
+        (`metrics.within_group_auc` over ``corpus``; None where no corpus holds both classes) and
+        ``cross_entropy`` (`metrics.cross_entropy` of the scores as they are).
         Groups without a clip in a selection have no block and no part in the average; ``groups``
         counts those that have. For scores with many ties read ``eer_tie_safe``.
 
@@ -185,13 +215,13 @@ def mini_report(
             f"{int(unscored.sum())} of {int(needed.sum())} evaluation clips of fold {fold} have no "
             f"score (first: row {int(np.flatnonzero(unscored)[0]) + 1}); score all of them"
         )
-    trained = FOLDS[fold]
     report: dict[str, Any] = {"fold": fold, "headline": HEADLINE}
     options = {"clusters": clusters, "resamples": resamples, "seed": seed}
     for name, chosen in selections(clips, part).items():
         human = part["human"] & chosen
+        inside = human | part["id"] & chosen
         report[name] = {
-            "id": _in_domain(clips[human | part["id"] & chosen], options) if trained else None,
+            "id": _in_domain(clips[inside], options) if part["id"].any() else None,
             **_out_of_domain(clips[human | part["ood"] & chosen], ood_groups(fold), options),
         }
     return report
@@ -236,7 +266,7 @@ def _out_of_domain(
         for group in present
     }
     average = dict(found["ood_average"])
-    for name in ("auc", "within_corpus_auc"):
+    for name in ("auc", "within_corpus_auc", "cross_entropy"):
         values = [block[name] for block in blocks.values() if block[name] is not None]
         average[name] = float(np.mean(values)) if values else None
     average["groups"] = len(present)
@@ -252,10 +282,11 @@ def _ranking(clips: pd.DataFrame) -> dict[str, float | None]:
     score = clips["score"].to_numpy(np.float64)
     real = (clips["label"] == "bonafide").to_numpy()
     if real.all() or not real.any():
-        return {"auc": None, "within_corpus_auc": None}
+        return {"auc": None, "within_corpus_auc": None, "cross_entropy": None}
     return {
         "auc": auc(score[real], score[~real]),
         "within_corpus_auc": within_group_auc(score, real, clips["corpus"]).value,
+        "cross_entropy": cross_entropy(score[real], score[~real]),
     }
 
 

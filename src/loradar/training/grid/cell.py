@@ -29,7 +29,15 @@ from loradar.errors import InputError, LoradarError
 from loradar.evaluation.compare.runs import CELL, FAILED, METRICS, SCORES, SUITE
 from loradar.evaluation.scorefile import write_scores
 from loradar.evaluation.suites.baselines import corpus_prior, lfcc_gmm, trivial
-from loradar.evaluation.suites.mini import COLUMNS, fold_of, judged, mini_report
+from loradar.evaluation.suites.mini import (
+    COLUMNS,
+    HUMAN,
+    INNER,
+    fold_of,
+    judged,
+    mini_report,
+    sealed,
+)
 from loradar.files import write_json
 from loradar.training.grid.lock import BusyError, locked
 from loradar.training.grid.plan import Cell
@@ -66,7 +74,7 @@ def run_cell(folder: Path) -> None:
     if cell.recipe is not None:
         recipe = parse_recipe(cell.recipe, str(folder / CELL))
         batch_size = recipe.evaluation.batch_size
-        _require_unseen(recipe, manifest.table["path"][rows])
+        _require_unseen(recipe, manifest.table, rows, fold)
         if not (folder / METRICS).exists():
             train(recipe, folder, resume=(folder / "recipe.yaml").exists())
     if cell.kind == "baseline":
@@ -78,17 +86,35 @@ def run_cell(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _require_unseen(recipe: Recipe, tested: pd.Series[str]) -> None:
-    """Raise InputError when the recipe trains, or chooses, on a clip that the suite judges."""
+def _require_unseen(
+    recipe: Recipe, clips: pd.DataFrame, rows: NDArray[np.bool_], fold: str
+) -> None:
+    """Raise InputError when the recipe trains, or chooses, on a clip that it must not see.
+
+    That is what the suite judges (``rows``) and, on inner folds, every eval clip and the other
+    fold's groups. Human dev clips judge inner folds: there the dev set may hold them, since it
+    only reports, as long as it does not choose the checkpoint.
+    """
     data = recipe.data
-    parts = [(data.corpus, data.path, data.train), (data.corpus, data.path, data.dev)]
-    parts += [(more.corpus, more.path, more.train) for more in data.also]
-    for corpus, path, rows in parts:
-        used = read_corpus(corpus, path).where(conditions(rows)).table["path"]
-        seen = sorted(set(used) & set(tested))
+    inner = fold in INNER
+    if inner and recipe.training.best_metric != "last":
+        raise InputError(
+            "human dev clips judge this inner fold and may not choose the checkpoint: add the "
+            "override training.best_metric=last"
+        )
+    shut = sealed(clips, fold)
+    unseen = set(clips["path"][rows | shut])
+    human = set(clips["path"][(clips["group"] == HUMAN).to_numpy() & ~shut]) if inner else set()
+    parts = [(data.corpus, data.path, data.train, unseen)]
+    parts += [(data.corpus, data.path, data.dev, unseen - human)]
+    parts += [(more.corpus, more.path, more.train, unseen) for more in data.also]
+    for corpus, path, chosen, apart in parts:
+        used = read_corpus(corpus, path).where(conditions(chosen)).table["path"]
+        seen = sorted(set(used) & apart)
         if seen:
+            what = "judges or keeps sealed" if inner else "judges"
             raise InputError(
-                f"{len(seen)} clips that the suite judges are in data.train, data.dev or data.also "
+                f"{len(seen)} clips that the suite {what} are in data.train, data.dev or data.also "
                 f"(first: {seen[0]}): give the fold the overrides data.train.group={{groups}} and "
                 "data.dev.group={groups}"
             )
