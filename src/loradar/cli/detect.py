@@ -35,6 +35,15 @@ def detect(
     hop: float | None = typer.Option(
         None, "--hop", min=0.05, help="Seconds from window to window. Default: half a window."
     ),
+    explain: bool = typer.Option(
+        False, "--explain", help="Tell which frequency bands and experts the verdict rests on."
+    ),
+    plot: Path | None = typer.Option(
+        None,
+        "--plot",
+        metavar="FILE|FOLDER",
+        help="Draw waveform, spectrogram and timeline (PNG; for several clips a folder).",
+    ),
     batch_size: int = typer.Option(16, "--batch-size", min=1, help="Windows a forward pass."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a clip and line."),
 ) -> None:
@@ -45,26 +54,37 @@ def detect(
 
     Exit code 0: all answered; 1: some could not be read; 2: none could, or a usage error.
 
-    Example: `loradar detect clip.wav`, `loradar detect --model runs/demo/moe_lora clip.wav`
+    Example: `loradar detect clip.wav`, `loradar detect clip.mp3 --explain --plot clip.png`
     """
     import json
 
     from loradar.cli.console import write_output
+    from loradar.cli.explaining import draw, explanation_lines, plot_targets
+    from loradar.inference.explain import explain as explain_verdict
     from loradar.inference.judging import detect as run
     from loradar.inference.model import load_model
 
+    targets = plot_targets(plot, clips)
     loaded = load_model(model, engine=engine)
     answered = failed = missing = 0
     judged = run(loaded, clips, prior=prior, batch_size=batch_size, channels=channels, hop_s=hop)
-    for verdict in judged:
+    for verdict, target in zip(judged, targets, strict=True):
         if verdict.verdict == "ERROR":
             failed += 1
             missing += not Path(verdict.path).exists()
         else:
             answered += 1
-        write_output(
-            json.dumps(verdict.to_dict()) if as_json else "\n".join(verdict_lines(verdict))
-        )
+        told = None
+        if explain and verdict.windows:
+            told = explain_verdict(loaded.detector, verdict)
+        if target is not None and verdict.windows:
+            draw(target, verdict, told)
+        if as_json:
+            more = {} if told is None else {"explanation": told.to_dict()}
+            write_output(json.dumps({**verdict.to_dict(), **more}))
+            continue
+        lines = verdict_lines(verdict) + ([] if told is None else explanation_lines(told))
+        write_output("\n".join(lines))
     # A path that is not there is a usage error even when other clips were answered.
     if missing or (failed and not answered):
         raise typer.Exit(2)
