@@ -1,10 +1,12 @@
 import json
 import shutil
 
-import pandas as pd
+import soundfile as sf
 
 
-def test_calibrate_writes_thresholds_that_detect_uses(loradar, tiny_model, tiny_corpus, tmp_path):
+def test_calibrate_writes_thresholds_that_detect_uses(
+    loradar, tiny_model, tiny_corpus, tmp_path, spoken
+):
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
     before = (model / "calibration.json").read_text()
@@ -22,7 +24,8 @@ def test_calibrate_writes_thresholds_that_detect_uses(loradar, tiny_model, tiny_
     # A model that may never say either is UNCERTAIN about everything.
     written["thresholds"] = {"bonafide": None, "spoof": None, "right": 0.9}
     (model / "calibration.json").write_text(json.dumps(written))
-    clip = tiny_corpus.parent / pd.read_csv(tiny_corpus)["path"][0]
+    clip = tmp_path / "clip.wav"
+    sf.write(clip, spoken(1.0), 16_000)
     verdict = json.loads(loradar("detect", "--model", model, "--json", clip).out)
     assert verdict["verdict"] == "UNCERTAIN"
     assert verdict["reasons"] == ["weak_evidence"]

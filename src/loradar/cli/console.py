@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,8 @@ class ProgressReporter:
         self._last = self._started = time.monotonic()
         self._before: dict[str, int] = {}  # what earlier runs had done already
 
-    def __call__(self, done: int, total: int, what: str) -> None:
-        """Report that ``done`` of ``total`` are done."""
+    def __call__(self, done: int, total: int | None, what: str) -> None:
+        """Report that ``done`` of ``total`` are done; None where nobody knows."""
         now = time.monotonic()
         fresh = done - self._before.setdefault(what, done - 1)
         rate = fresh / max(now - self._started, 1e-3)
@@ -56,7 +57,12 @@ class ProgressReporter:
             return
         if now - self._last >= self._every:
             self._last = now
-            note(f"{what}: {done}/{total}" + (f", {speed}" if speed else ""))
+            parts = [f"{what}: {done}" if total is None else f"{what}: {done}/{total}"]
+            if speed:
+                parts.append(speed)
+                if total is not None and fresh > 0:
+                    parts.append(f"{timedelta(seconds=round((total - done) / rate))} left")
+            note(", ".join(parts))
 
 
 @contextmanager

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import typer
 
+from loradar.errors import InputError
+
 
 def score(
-    source: Path = typer.Argument(..., help="Manifest (CSV, Parquet) or folder of audio."),
+    source: Path = typer.Argument(
+        ...,
+        help="Manifest (CSV, Parquet), folder of audio, tar shard, or `-`: a list of files on "
+        "standard input.",
+    ),
     out: Path = typer.Option(..., "-o", "--out", metavar="FILE", help="Score file to write."),
     model: Path | None = typer.Option(
         None,
@@ -24,30 +30,40 @@ def score(
 ) -> None:
     """Score many clips: one row a clip, labels may be empty.
 
-    Example: `loradar score clips/ --model runs/demo/moe_lora -o scores.csv`
+    A run that was stopped goes on with the same command. One bad file is a row with its reason.
+
+    Example: `loradar score clips/ --model runs/demo/moe_lora -o scores.csv`,
+    `find / -name '*.mp3' | loradar score - -o scores.csv`
     """
     from loradar.cli.console import note, reporting
-    from loradar.cli.sources import read_source
+    from loradar.cli.models import model_folder
+    from loradar.cli.sources import clips_of
     from loradar.cli.trials import check_target, check_windows
-    from loradar.evaluation.scorefile import write_scores
+    from loradar.embedded import DETECTOR_ID
+    from loradar.files import sha256_of
     from loradar.inference.model import load_model
-    from loradar.scoring.scores import score_manifest, without_gates
+    from loradar.scoring.journal import score_files
 
     check_windows(windows)
     check_target(out, ".csv", ".csv.gz")
     loaded = load_model(model)
-    manifest = read_source(source)
-    with reporting() as progress:
-        table = score_manifest(
+    weights = model_folder(model or Path(DETECTOR_ID)) / "model.safetensors"
+    clips, total = clips_of(source)
+    with reporting("clips") as progress:
+        done = score_files(
             loaded,
-            manifest,
-            batch_size=batch_size,
-            windows=windows,
+            clips,
+            out,
+            settings={"weights": sha256_of(weights)},
             prior=prior,
-            progress=progress,
+            batch_size=batch_size,
+            first=windows == "first",
+            progress=lambda count: progress(count, total, "scoring"),
         )
-    write_scores(out, without_gates(table))
-    errors = int((table["verdict"] == "ERROR").sum())
-    note(f"wrote {out}: {len(table)} clips" + (f", {errors} could not be read" if errors else ""))
-    if errors:
-        raise typer.Exit(2 if errors == len(table) else 1)
+    if not done.files:
+        raise InputError(f"{source}: no files to score")
+    went_on = f", {done.before} of them by an earlier run" if done.before else ""
+    failed = f", {done.errors} could not be read" if done.errors else ""
+    note(f"wrote {out}: {done.files} clips{went_on}{failed}")
+    if done.errors:
+        raise typer.Exit(2 if done.errors == done.files else 1)

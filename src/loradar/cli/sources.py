@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from loradar.audio.archives import members
 from loradar.audio.reading import AUDIO_SUFFIXES
 from loradar.cli.console import note
 from loradar.corpora.manifest import Manifest, read_manifest
 from loradar.corpora.protocols import CORPORA, read_corpus
 from loradar.corpora.protocols.about import ALL
 from loradar.errors import InputError
+
+if TYPE_CHECKING:
+    from loradar.scoring.journal import Clip
+
+
+def clips_of(source: Path) -> tuple[Iterator[Clip], int | None]:
+    """Return the clips of a source, one after the other, and how many (None: nobody knows).
+
+    Parameters
+    ----------
+    source : Path
+        What `read_source` takes; a tar shard, whose members are the clips; or ``-``, a list of
+        files on standard input, one a line.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or no audio.
+    """
+    from loradar.scoring.journal import Clip
+
+    if str(source) == "-":
+        lines = (line.rstrip("\r\n") for line in sys.stdin)
+        return (Clip(line) for line in lines if line.strip()), None
+    if source.suffix.lower() == ".tar" and source.is_file():
+        names = [n for n in members(source) if Path(n).suffix.lower() in AUDIO_SUFFIXES]
+        if not names:
+            raise InputError(f"{source}: no audio in this shard")
+        return (Clip(str(source / name), corpus=source.stem) for name in names), len(names)
+    table = read_source(source).table
+    columns = [
+        table[name].fillna("").astype(str) if name in table else [""] * len(table)
+        for name in ("path", "label", "attack", "corpus")
+    ]
+    return (Clip(*row) for row in zip(*columns, strict=True)), len(table)
 
 
 def read_source(source: Path, corpus: str | None = None) -> Manifest:

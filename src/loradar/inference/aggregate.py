@@ -30,6 +30,8 @@ from scipy.special import log_ndtr, logsumexp
 
 FloatArray = NDArray[np.float64]
 
+#: Windows up to which a clip is taken as a whole: they all share samples with the middle one.
+UNPARTED = 3
 #: Cost of a change in the timeline, in variances of the windows' evidence and per log(windows).
 CHANGE = 2.5
 #: Least standard deviation of a window's evidence within a real recording.
@@ -76,7 +78,7 @@ def clip_llr(llrs: Sequence[float] | FloatArray) -> float:
     Returns
     -------
     float
-        That of the window itself where there is one.
+        The mean of up to three windows, as calibrations are fitted on it; else see the module.
 
     Examples
     --------
@@ -88,7 +90,7 @@ def clip_llr(llrs: Sequence[float] | FloatArray) -> float:
     values = np.asarray(llrs, np.float64)
     count = len(values)
     whole = -float(values.mean())
-    if count == 1:
+    if count <= UNPARTED:
         return -whole
     parts = [
         float(logsumexp(-means)) - np.log(len(means))

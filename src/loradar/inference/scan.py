@@ -73,6 +73,8 @@ class Scanner:
         Windows a forward pass. All are equally long, so nothing is padded.
     hop : int, optional
         Samples from window to window; default: half a window.
+    first : bool
+        Score the first window of each recording alone.
 
     Examples
     --------
@@ -88,11 +90,17 @@ class Scanner:
     """
 
     def __init__(
-        self, detector: WindowScorer, batch_size: int = 16, hop: int | None = None
+        self,
+        detector: WindowScorer,
+        batch_size: int = 16,
+        hop: int | None = None,
+        *,
+        first: bool = False,
     ) -> None:
         self.detector = detector
         self.batch_size = batch_size
         self.hop = hop or max(detector.window // 2, 1)
+        self.first = first
         self._queue: list[tuple[Scan, np.ndarray]] = []
 
     def open(self) -> Scan:
@@ -126,6 +134,8 @@ class Scanner:
 
     def _add(self, scan: Scan, pieces: list[tuple[int, np.ndarray]]) -> None:
         for start, piece in pieces:
+            if self.first and start > 0:
+                return
             scan.starts.append(start)
             self._queue.append((scan, piece))
             if len(self._queue) >= self.batch_size:
