@@ -112,20 +112,28 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 def _timeline(verdict: Verdict) -> list[str]:
     """``00:31-00:37 spoof``, a line a stretch, where there is more than one."""
-    rows: list[tuple[float, float, str]] = []
+    rows: list[tuple[float, float, str, float | None]] = []
     end = 0.0
     for part in verdict.segments:
-        if part.start > end:
-            rows.append((end, part.start, "no speech"))
-        name = _NAMES[part.verdict]
-        rows.append((part.start, part.end, f"{name:<10} p_spoof {part.p_spoof:.3f}"))
+        name, p_spoof, start = _NAMES[part.verdict], part.p_spoof, part.start
+        if start > end:
+            rows.append((end, start, "no speech", None))
+        elif rows and rows[-1][2] == name:
+            # Neighbours of one name are one line, with the surest of their numbers.
+            start, _, _, before = rows.pop()
+            p_spoof = max((p_spoof, before or 0.5), key=lambda p: abs(p - 0.5))
+        rows.append((start, part.end, name, p_spoof))
         end = part.end
     if rows and verdict.seconds > end:
-        rows.append((end, verdict.seconds, "no speech"))
+        rows.append((end, verdict.seconds, "no speech", None))
     if len(rows) < 2:
         return []
     digits = 1 if verdict.seconds < 20 else 0
-    return [f"    {_clock(a, digits)}-{_clock(b, digits)} {what}" for a, b, what in rows]
+    return [
+        f"    {_clock(start, digits)}-{_clock(stop, digits)} "
+        + (name if p_spoof is None else f"{name:<10} p_spoof {p_spoof:.3f}")
+        for start, stop, name, p_spoof in rows
+    ]
 
 
 _NAMES = {"SPOOF": "spoof", "BONAFIDE": "human", "UNCERTAIN": "uncertain"}
