@@ -139,6 +139,30 @@ class DataConfig(_Section):
         return self
 
 
+class MldgConfig(_Section):
+    """Meta-learning over attacks (MLDG, first order); see `loradar.training.mldg.MldgTrainer`.
+
+    Attributes
+    ----------
+    by : str
+        The column of the training clips that tells attacks apart, such as ``attack`` or ``group``.
+    step : float
+        Length of the trial step: the weights move by so many times the gradient.
+    weight : float
+        Weight of the meta-test gradient.
+    held : float
+        Share of a batch's attacks that are meta-test.
+    surgery : bool
+        Where the two gradients point against each other, each loses that part.
+    """
+
+    by: str = "attack"
+    step: float = Field(1e-3, gt=0)
+    weight: float = Field(1.0, gt=0)
+    held: float = Field(0.34, gt=0, lt=1)
+    surgery: bool = False
+
+
 class TrainingConfig(_Section):
     """How the weights are learnt.
 
@@ -160,6 +184,8 @@ class TrainingConfig(_Section):
     class_weights : {"none", "balanced"} or [spoof, bonafide]
         Weights of the cross-entropy. ``balanced``: inverse to the classes' share of the
         training clips; only without ``data.balance``, which would correct twice.
+    mldg : MldgConfig, optional
+        Train so that a step for some attacks helps on others too. Costs two passes a step.
     best_metric : {"eer", "cross_entropy", "last"}
         The dev figure that chooses the checkpoint; the cross-entropy is averaged within each
         class first. ``last``: the end of training, whatever the dev set says.
@@ -183,6 +209,7 @@ class TrainingConfig(_Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] | tuple[float, float] = "none"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    mldg: MldgConfig | None = None
     best_metric: Literal["eer", "cross_entropy", "last"] = "eer"
     evaluate_every: int | None = Field(None, ge=1)
     log_every: int = Field(20, ge=1)
@@ -191,6 +218,8 @@ class TrainingConfig(_Section):
     def _one_length(self) -> TrainingConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
+        if self.mldg is not None and self.precision == "fp16":
+            raise ValueError("mldg takes its gradients unscaled: set precision to bf16 or fp32")
         return self
 
 

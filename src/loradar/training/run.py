@@ -35,6 +35,7 @@ from loradar.training.folder import (
     require_files,
 )
 from loradar.training.memory import peak_memory_mib
+from loradar.training.mldg import DomainClips, MldgTrainer, domains_of
 from loradar.training.provenance import provenance
 from loradar.training.recipe import Recipe, conditions
 from loradar.training.stream import arguments, steps_of, waiting_share
@@ -136,14 +137,18 @@ def train(
     )
     per_step = recipe.training.batch_size * recipe.training.accumulate * options.world_size
     length = steps * per_step
-    clips = TrainingClips(
-        store,
-        plan,
-        recipe.augmentation,
-        window=recipe.data.window,
-        length=length,
-        graft=recipe.data.graft,
-    )
+    mldg = recipe.training.mldg
+    if mldg is not None and options.world_size > 1:
+        raise ConfigError("training.mldg runs in one process: start it without torchrun")
+    given: dict[str, Any] = {
+        "window": recipe.data.window,
+        "length": length,
+        "graft": recipe.data.graft,
+    }
+    clips = TrainingClips(store, plan, recipe.augmentation, **given)
+    if mldg is not None:
+        domains = domains_of([part.table for part in parts], mldg.by)
+        clips = DomainClips(domains, store, plan, recipe.augmentation, **given)
     dev_store = ClipStore(dev.table["path"], preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
 
@@ -163,7 +168,7 @@ def train(
     if not evaluates:
         logger.info("the dev set lacks a class: the last checkpoint is kept, without calibration")
     clock = StepClock()
-    trainer = DetectorTrainer(
+    trainer = (DetectorTrainer if mldg is None else MldgTrainer)(
         detector,
         recipe,
         class_weights=_class_weights(recipe, plan),
