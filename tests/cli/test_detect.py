@@ -161,7 +161,12 @@ def test_ctrl_c_is_exit_code_130(tiny_model, clip):
     command = [sys.executable, "-c", "from loradar.cli.app import main; main()"]
     arguments = ["detect", "--model", str(tiny_model), "--json", *[str(clip)] * 4000]
     with subprocess.Popen(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts its background jobs deaf to Ctrl-C, and the suite may be in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
