@@ -115,6 +115,7 @@ def _stage(part: str, run: Path, folder: Path, encoder: Path) -> None:
     moved = _rewrite_recipe(folder / "recipe.yaml", ENCODER_ID if part == DETECTOR else None)
     if part == DETECTOR:
         _rewrite_config(folder / "config.json")
+        _rewrite_metrics(folder / "metrics.json")
         write_preprocessor(folder)
     text = (folder / CARD).read_text(encoding="utf-8")
     for old, new in sorted(moved.items(), key=lambda pair: -len(pair[0])):
@@ -133,6 +134,13 @@ def _rewrite_config(path: Path) -> None:
     if "base" in record:
         record["base"]["id"] = ENCODER_ID
     write_json(path, record)
+
+
+def _rewrite_metrics(path: Path) -> None:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("encoder") is not None:
+        record["encoder"] = ENCODER_ID
+        write_json(path, record)
 
 
 def _rewrite_recipe(path: Path, encoder_id: str | None) -> dict[str, str]:
