@@ -123,6 +123,6 @@ NEURAL: dict[str, Attack] = {
         _attack("istft", slower=SLOWER, acoustic=draw_acoustic),
         _attack("gan", slower=SLOWER, acoustic=draw_acoustic),
         _attack("flow", slower=SLOWER, acoustic=draw_acoustic, steps=Span(4, 12)),
-        _attack("codec", slower=Span(1.0, 1.08), codebooks=Span(3, 8)),
+        _attack("codec", slower=Span(1.0, 1.08), codebooks=Span(4, 8)),
     )
 }
