@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import soundfile
 from matplotlib.figure import Figure
@@ -20,7 +19,7 @@ from loradar.audio.augmentation import Augmentation, AugmentationStep
 from loradar.audio.augmentation.effects import Samples
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.errors import InputError
-from loradar.evaluation.copies.spectrogram import LEVELS, RANGE_DB, decibels
+from loradar.evaluation.copies.spectrogram import draw_spectrogram, loudest_of
 from loradar.evaluation.figures import blank_figure, plain
 from loradar.evaluation.report import Clip, Section, write_report
 from loradar.evaluation.reporting.clips import spectrogram_png
@@ -174,21 +173,10 @@ def sheet(source: Samples, takes: Sequence[Take]) -> Figure:
     rows = -(-(1 + len(takes)) // _COLUMNS)
     figure = blank_figure(2.1 * _COLUMNS, 0.3 + 1.35 * rows)
     panels = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
-    loudest = float(np.percentile(decibels(source, SAMPLE_RATE), 99.8))
-    colours = matplotlib.colormaps["magma"].resampled(LEVELS)
+    loudest = loudest_of(source, SAMPLE_RATE)
     shown = [(SOURCE, source), *((made.name, made.samples) for made in takes)]
     for axes, (name, samples) in zip(panels, shown, strict=False):
-        axes.imshow(
-            decibels(samples, SAMPLE_RATE).T,
-            origin="lower",
-            aspect="auto",
-            interpolation="antialiased",
-            interpolation_stage="data",
-            extent=(0.0, len(samples) / SAMPLE_RATE, 0.0, SAMPLE_RATE / 2000),
-            cmap=colours,
-            vmin=loudest - RANGE_DB,
-            vmax=loudest,
-        )
+        draw_spectrogram(axes, samples, SAMPLE_RATE, loudest)
         axes.set_title(plain(name), fontsize=8, pad=2)
         axes.tick_params(labelsize=6, length=2)
     for axes in panels[len(shown) :]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from loradar.vocoders.analysis import Real, centred, stft
@@ -37,21 +39,9 @@ def spectrogram_pair(
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharey=True)
     seconds = len(source) / sample_rate
-    loudest = float(np.percentile(decibels(source, sample_rate), 99.8))
-    colours = matplotlib.colormaps["magma"].resampled(LEVELS)
+    loudest = loudest_of(source, sample_rate)
     for axes, samples, name in zip(panels, (source, copy), ("source", title), strict=True):
-        picture = decibels(samples, sample_rate)
-        image = axes.imshow(
-            picture.T,
-            origin="lower",
-            aspect="auto",
-            interpolation="antialiased",
-            interpolation_stage="data",
-            extent=(0.0, len(samples) / sample_rate, 0.0, sample_rate / 2000),
-            cmap=colours,
-            vmin=loudest - RANGE_DB,
-            vmax=loudest,
-        )
+        image = draw_spectrogram(axes, samples, sample_rate, loudest)
         axes.set_xlim(0.0, seconds)
         axes.set_title(name.replace("$", r"\$"), fontsize=9)
         axes.set_xlabel("s", fontsize=8)
@@ -61,6 +51,28 @@ def spectrogram_pair(
     bar.set_label("dB", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return figure
+
+
+def loudest_of(samples: NDArray[Any], sample_rate: int) -> float:
+    """Return the level in dB that a clip's scale of colours ends at."""
+    return float(np.percentile(decibels(samples, sample_rate), 99.8))
+
+
+def draw_spectrogram(
+    axes: Axes, samples: NDArray[Any], sample_rate: int, loudest: float
+) -> AxesImage:
+    """Draw a clip [T] over seconds and kHz, in colours from `RANGE_DB` below ``loudest`` dB."""
+    return axes.imshow(
+        decibels(samples, sample_rate).T,
+        origin="lower",
+        aspect="auto",
+        interpolation="antialiased",
+        interpolation_stage="data",
+        extent=(0.0, len(samples) / sample_rate, 0.0, sample_rate / 2000),
+        cmap=matplotlib.colormaps["magma"].resampled(LEVELS),
+        vmin=loudest - RANGE_DB,
+        vmax=loudest,
+    )
 
 
 def decibels(samples: NDArray[Any], sample_rate: int) -> Real:
