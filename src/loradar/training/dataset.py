@@ -96,24 +96,50 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """Return ``waveforms`` float32 [window] and ``labels`` int64 []."""
         row, rng = self.plan.draw(position)
-        samples = self._whole_or_grafted(row, rng) if self.graft else self.store[row]
-        samples = crop(samples, self.window, rng)
+        samples = self._cropped(row, rng)
         samples = self.augment(samples, SAMPLE_RATE, rng).astype(np.float32, copy=False)
         return {
             "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),
             "labels": torch.tensor(int(self.plan.labels[row])),
         }
 
-    def _whole_or_grafted(self, row: int, rng: np.random.Generator) -> np.ndarray:
-        """Return clip ``row``, or a graft of it on its source."""
-        # One draw in any case: both clips of a pair go on with equal generators.
+    def _cropped(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a crop of clip ``row``, or of a graft of it on its source."""
+        if not self.graft:
+            return crop(self.store[row], self.window, rng)
+        # The same draws in any case: both clips of a pair go on with equal generators.
         own = np.random.default_rng(rng.integers(1 << 62))
         source = self.plan.source(row)
         if source < 0 or own.random() >= self.graft:
-            return self.store[row]
-        copy, real = self.store[row], self.store[source]
-        shared = min(len(copy), len(real))
-        return graft(copy[:shared], real[:shared], own)
+            return crop(self.store[row], self.window, rng)
+        return grafted_crop(self.store[row], self.store[source], self.window, rng, own)
+
+
+def grafted_crop(
+    copy: np.ndarray,
+    source: np.ndarray,
+    window: int,
+    rng: np.random.Generator,
+    own: np.random.Generator,
+) -> np.ndarray:
+    """Crop a copy and its source at one place and graft the one on the other.
+
+    Parameters
+    ----------
+    copy, source : ndarray of float32, [T]
+        In time with each other; a sample more or less does not matter.
+    window : int
+        Samples of the crop.
+    rng, own : numpy.random.Generator
+        For the place of the crop, with as many draws as `crop` makes, and for the graft.
+
+    Returns
+    -------
+    ndarray of float32, [window]
+    """
+    shared = min(len(copy), len(source))
+    at = crop(np.arange(shared), window, rng)
+    return graft(copy[at], source[at], own)
 
 
 class DevClips(Dataset[dict[str, Tensor]]):

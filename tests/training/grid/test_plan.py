@@ -35,7 +35,15 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
 
 
 @pytest.mark.parametrize(
-    ("name", "runs"), [("mini", 66), ("mini_leave_one_group_out", 42), ("inner_whisper", 112)]
+    ("name", "runs"),
+    [
+        ("mini", 66),
+        ("mini_leave_one_group_out", 42),
+        ("inner_whisper", 105),
+        ("inner_embedded", 105),
+        ("headline_whisper", 56),
+        ("headline_embedded", 56),
+    ],
 )
 def test_grids_in_the_tree_are_valid(name, runs):
     root = Path(__file__).resolve().parents[3]

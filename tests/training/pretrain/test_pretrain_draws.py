@@ -160,6 +160,32 @@ def test_sets_keep_to_their_splits_and_copies_keep_time(paired_corpus):
         assert time == copy["waveforms"].shape == (3_000,)
 
 
+def test_a_copy_knows_its_source_and_nothing_else_does():
+    alone = table({"b": ["x"]}, pairs=False)
+    rows = pd.concat([table({"a": ["x"]}), alone], ignore_index=True).fillna("")
+    plan = PairPlan([rows], [1.0], seed=0)
+    sources = {(draw.row, draw.source) for draw in map(plan.draw, range(200))}
+    assert sources == {(0, -1), (1, 0), (2, -1), (3, -1)}
+
+
+def test_grafted_copies_keep_a_part_and_real_clips_stay(paired_corpus):
+    sets = read_sets(PretrainData(path=str(paired_corpus)), 0)
+    plan = PairPlan(sets.parts, sets.shares, seed=0)
+    store = ClipStore(sets.paths, preload=True)
+    whole, some, all_of_them = (
+        PairedClips(store, plan, AugmentationConfig(), window=3_000, length=60, graft=share)
+        for share in (0.0, 0.5, 1.0)
+    )
+
+    def changed(clips, position):
+        return not np.allclose(clips[position]["waveforms"], whole[position]["waveforms"])
+
+    assert not any(changed(all_of_them, position) for position in range(0, 60, 2))
+    assert all(changed(all_of_them, position) for position in range(1, 60, 2))
+    assert 5 < sum(changed(some, position) for position in range(1, 60, 2)) < 25
+    assert int(all_of_them[1]["labels"]) == int(whole[1]["labels"]) > 0
+
+
 def test_a_clip_may_not_be_in_both_sets(paired_corpus):
     more = [{"path": str(paired_corpus), "share": 0.5, "train": {"split": "dev"}}]
     with pytest.raises(InputError, match="both the training and the dev set"):

@@ -17,7 +17,7 @@ from loradar.audio.windows import crop
 from loradar.corpora.manifest import Manifest
 from loradar.corpora.protocols import read_corpus
 from loradar.errors import InputError
-from loradar.training.dataset import ClipStore
+from loradar.training.dataset import ClipStore, grafted_crop
 from loradar.training.draws import class_indices
 from loradar.training.folder import distinct_clips, require_apart, require_files
 from loradar.training.pretrain.pairs import PairPlan
@@ -139,6 +139,8 @@ class PairedClips(Dataset[dict[str, Tensor]]):
         Samples of a crop.
     length : int
         Draws of the run.
+    graft : float
+        Share of the copies that keep only a part (`loradar.audio.graft`).
     """
 
     def __init__(
@@ -149,8 +151,9 @@ class PairedClips(Dataset[dict[str, Tensor]]):
         *,
         window: int,
         length: int,
+        graft: float = 0.0,
     ) -> None:
-        self.store, self.plan = store, plan
+        self.store, self.plan, self.graft = store, plan, graft
         self.augment = build_augmentation(augmentation)
         self.window, self.length = window, length
 
@@ -160,7 +163,12 @@ class PairedClips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """Return ``waveforms`` float32 [window] and ``labels`` int64 [], the class."""
         draw = self.plan.draw(position)
-        samples = crop(self.store[draw.row], self.window, draw.crop)
+        samples = self.store[draw.row]
+        if draw.source >= 0 and draw.graft.random() < self.graft:
+            source = self.store[draw.source]
+            samples = grafted_crop(samples, source, self.window, draw.crop, draw.graft)
+        else:
+            samples = crop(samples, self.window, draw.crop)
         samples = self.augment(samples, SAMPLE_RATE, draw.augment).astype(np.float32, copy=False)
         return {
             "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),

@@ -13,7 +13,7 @@ from loradar.training.draws import class_indices
 
 #: Class index of real speech; attacks have 1 and up.
 NONE = 0
-_CROP, _AUGMENT = 1, 2
+_CROP, _AUGMENT, _GRAFT = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,18 @@ class Draw:
     ----------
     row : int
         Which clip.
-    crop, augment : numpy.random.Generator
-        For the place of the crop, the same for both clips of a pair, and for augmentation.
+    source : int
+        The clip that it is a copy of; -1 when that is not known, and for real speech.
+    crop, augment, graft : numpy.random.Generator
+        For the place of the crop, the same for both clips of a pair, for augmentation, and for
+        grafts.
     """
 
     row: int
+    source: int
     crop: np.random.Generator
     augment: np.random.Generator
+    graft: np.random.Generator
 
 
 class _Pool:
@@ -51,21 +56,27 @@ class _Pool:
         corpora = _texts(table, "corpus")
         sources, neighbours = _rows_by(pairs, self.real), _rows_by(corpora, self.real)
         sources.pop("", None)
+        #: Spoofed clips whose source is here.
+        self.copies = {int(row) for row in rows[~real] if pairs[row] in sources}
         #: For each spoofed clip the real ones it may stand beside.
         self.beside = {
             int(row): sources.get(pairs[row], neighbours.get(corpora[row], self.real))
             for row in rows[~real]
         }
 
-    def pair(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Draw a real clip and a spoofed one; two real ones where there is no spoof."""
+    def pair(self, rng: np.random.Generator) -> tuple[int, int, bool]:
+        """Draw a real clip, a spoofed one, and whether that is its copy.
+
+        Two real ones where there is no spoof.
+        """
         if not self.by_attack:
             one, two = rng.choice(self.real, 2)
-            return self.first + int(one), self.first + int(two)
+            return self.first + int(one), self.first + int(two), False
         attack = self.by_attack[rng.integers(len(self.by_attack))]
         spoof = int(attack[rng.integers(len(attack))])
         beside = self.beside[spoof]
-        return self.first + int(beside[rng.integers(len(beside))]), self.first + spoof
+        real = int(beside[rng.integers(len(beside))])
+        return self.first + real, self.first + spoof, spoof in self.copies
 
 
 def _texts(table: pd.DataFrame, column: str) -> np.ndarray:
@@ -135,10 +146,13 @@ class PairPlan:
         rng = np.random.default_rng((self.seed, pair))
         pool = self._pools[rng.choice(len(self._pools), p=self._shares)]
         stream = 0 if self.same_augmentation else member
+        real, other, copied = pool.pair(rng)
         return Draw(
-            pool.pair(rng)[member],
+            other if member else real,
+            real if member and copied else -1,
             np.random.default_rng((self.seed, pair, _CROP)),
             np.random.default_rng((self.seed, pair, _AUGMENT, stream)),
+            np.random.default_rng((self.seed, pair, _GRAFT)),
         )
 
 

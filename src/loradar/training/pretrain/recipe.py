@@ -141,6 +141,9 @@ class PretrainData(_Section):
         The dev set keeps them, and they are measured apart (``eer_left_out``).
     same_augmentation : bool
         A clip and its copy are augmented alike, instead of each for itself.
+    graft : float
+        Share of the copies that keep only a part of themselves on their source
+        (`loradar.audio.graft`).
     dev_clips : int
         Dev clips to measure on: a third real ones, the attacks evenly.
     """
@@ -153,6 +156,7 @@ class PretrainData(_Section):
     also: tuple[MoreData, ...] = ()
     window: int = Field(44_800, ge=400)
     same_augmentation: bool = False
+    graft: float = Field(0.0, ge=0, le=1)
     dev_clips: int = Field(600, ge=1)
     preload: bool = False
     workers: int = Field(0, ge=0, le=64)

@@ -166,6 +166,7 @@ def _trainer(
         recipe.augmentation,
         window=data.window,
         length=steps * training.batch_size * training.accumulate * options.world_size,
+        graft=data.graft,
     )
     dev_store = ClipStore(sets.dev.table["path"], preload=data.preload, progress=progress)
     classes = attack_classes(sets.dev.table, plan.attacks)
