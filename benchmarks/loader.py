@@ -24,7 +24,8 @@ from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop
 from loradar.corpora.manifest import read_manifest, write_manifest
 from loradar.corpora.shards import write_shards
-from loradar.training.recipe import Recipe, read_recipe
+from loradar.training.readers import reading_processes
+from loradar.training.recipe import Recipe, Workers, read_recipe
 from loradar.training.run import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ TARGET = 0.05
 CLIPS = 200  # of the clips, for the parts of the loader's time
 
 
-def recipe(manifest: Path, workers: int, steps: int, more: Sequence[str] = ()) -> Recipe:
+def recipe(manifest: Path, workers: Workers, steps: int, more: Sequence[str] = ()) -> Recipe:
     """Return the CNN's recipe, reading from disk, without a dev set to score."""
     return read_recipe(
         RECIPE,
@@ -67,11 +68,12 @@ def parts(settings: Recipe, paths: list[str]) -> dict[str, float]:
 
 
 def measure(
-    workers: Sequence[int] = (1,), steps: int = STEPS, more: Sequence[str] = ()
+    workers: Sequence[Workers] = ("auto",), steps: int = STEPS, more: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Return the rows for results.json; none where the shared speech is not there.
 
-    ``more`` changes the recipe, as ``--set`` of ``loradar train`` does.
+    ``auto`` is what recipes ask for unless they name a number; ``more`` changes the recipe, as
+    ``--set`` of ``loradar train`` does.
     """
     if not SPEECH.is_file():
         print(f"loader: {SPEECH} is not there: left out", file=sys.stderr)
@@ -91,7 +93,7 @@ def measure(
             for count in workers:
                 out = Path(folder) / f"{manifest.parent.name}-{count}"
                 found = train(recipe(manifest, count, steps, more), out).metrics
-                rows.append(_row(source, count, steps, found, spent))
+                rows.append(_row(source, reading_processes(count), steps, found, spent))
     torch.set_num_threads(threads)
     return rows
 
@@ -117,7 +119,7 @@ def _row(
 def main() -> None:
     """Measure with so many reading processes as are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, "auto"])
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--set", action="append", default=[], help="change the recipe")
     options = parser.parse_args()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from loradar.corpora.manifest import Manifest
 from loradar.errors import ConfigError, InputError
@@ -31,7 +33,7 @@ def prepare_folder(folder: Path, recipe: str, *, resume: bool) -> Path | None:
     InputError
         The folder holds a run and ``resume`` is off, or none and it is on.
     ConfigError
-        The run that is there has another recipe.
+        The run that is there has another recipe; the number of reading processes may differ.
     """
     checkpoints, kept = folder / "checkpoints", folder / RECIPE
     if not resume:
@@ -40,9 +42,17 @@ def prepare_folder(folder: Path, recipe: str, *, resume: bool) -> Path | None:
         return None
     if not kept.exists():
         raise InputError(f"{folder} holds no run to resume: leave --resume out")
-    if kept.read_text(encoding="utf-8") != recipe:
+    if _what_counts(kept.read_text(encoding="utf-8")) != _what_counts(recipe):
         raise ConfigError(f"{kept} is another recipe than the one given: resume with the same one")
     return newest_checkpoint(checkpoints)
+
+
+def _what_counts(recipe: str) -> Any:
+    """Return a recipe without what changes no result: how many processes read."""
+    values = yaml.safe_load(recipe)
+    if isinstance(values, dict) and isinstance(values.get("data"), dict):
+        values["data"].pop("workers", None)
+    return values
 
 
 def newest_checkpoint(checkpoints: Path) -> Path | None:

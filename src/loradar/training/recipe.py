@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +25,7 @@ class _Section(BaseModel):
 
 
 Conditions = dict[str, str | list[str]]
+Workers = Annotated[int, Field(ge=0, le=64)] | Literal["auto"]
 
 
 class MoreData(_Section):
@@ -103,8 +104,9 @@ class DataConfig(_Section):
         Samples (16 kHz) a clip is cropped or tiled to; 64,600 = 4.0375 s.
     preload : bool
         Keep the decoded clips in memory (float32: 64,000 bytes a second).
-    workers : int
-        Processes that read and augment beside the training process.
+    workers : int or "auto"
+        Processes that read and augment beside the training process; ``auto``: see
+        `loradar.training.readers`. Their number changes no draw.
     """
 
     corpus: str = "manifest"
@@ -118,7 +120,7 @@ class DataConfig(_Section):
     buffer: int = Field(0, ge=0)
     window: int = Field(64_600, ge=400)
     preload: bool = False
-    workers: int = Field(0, ge=0, le=64)
+    workers: Workers = "auto"
 
     @model_validator(mode="before")
     @classmethod

@@ -186,7 +186,7 @@ def train(
         logger.info(
             "%.0f %% of the training went by waiting for clips: give data.workers=%d",
             100 * waiting,
-            recipe.data.workers + 1,
+            options.dataloader_num_workers + 1,
         )
 
     metrics: dict[str, Any] = {

@@ -16,7 +16,8 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from loradar.errors import CheckpointError
-from loradar.training.recipe import TrainingConfig
+from loradar.training.readers import reading_processes
+from loradar.training.recipe import TrainingConfig, Workers
 
 WEIGHTS = "model.safetensors"
 
@@ -162,7 +163,7 @@ def arguments(
     steps: int,
     evaluates: bool,
     seed: int,
-    workers: int,
+    workers: Workers,
     eval_batch_size: int,
 ) -> TrainingArguments:
     """Translate a recipe's ``training`` section to `transformers.TrainingArguments`.
@@ -179,8 +180,8 @@ def arguments(
         Whether there is a dev set to measure on.
     seed : int
         The run's.
-    workers : int
-        Processes that read clips.
+    workers : int or "auto"
+        Processes that read clips, see `reading_processes`.
     eval_batch_size : int
         Clips a forward pass of an evaluation.
 
@@ -218,7 +219,7 @@ def arguments(
         logging_nan_inf_filter=False,
         report_to=[],
         disable_tqdm=True,
-        dataloader_num_workers=workers,
+        dataloader_num_workers=reading_processes(workers),
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         label_names=["labels"],

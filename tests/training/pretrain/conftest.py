@@ -44,7 +44,7 @@ def pretrain_values(paired_corpus):
         "name": "tiny",
         "encoder": {"config": SPECTRAL},
         "objective": {"masked": {"codes": 8, "code_size": 4}, "artifact": {}},
-        "data": {"path": str(paired_corpus), "window": 6_000},
+        "data": {"path": str(paired_corpus), "window": 6_000, "workers": 0},
         "augmentation": {"steps": [{"name": "gain", "probability": 0.5}]},
         "training": {
             "steps": 6,

@@ -16,6 +16,7 @@ from loradar.training.recipe import (
     EvaluationConfig,
     MoreData,
     TrainingConfig,
+    Workers,
     explain,
     read_values,
     with_splits,
@@ -159,7 +160,7 @@ class PretrainData(_Section):
     graft: float = Field(0.0, ge=0, le=1)
     dev_clips: int = Field(600, ge=1)
     preload: bool = False
-    workers: int = Field(0, ge=0, le=64)
+    workers: Workers = "auto"
 
     @model_validator(mode="before")
     @classmethod
