@@ -83,3 +83,13 @@ def test_pieces_of_any_size_are_measured_alike(sizes):
     assert [c.music for c in pieces.chunks] == [c.music for c in whole.chunks]
     assert all(c.samples < 2 * CHUNK for c in whole.chunks)
     assert all(len(c.speech) == -(-c.samples // 256) for c in whole.chunks)
+
+
+def test_nothing_is_measured_as_any_other_sound(spoken):
+    samples = np.concatenate([spoken(9.0), np.zeros(3 * CHUNK, np.float32), spoken(5.0, 1)])
+    found = measure_quality(samples)
+    whisper = measure_quality(samples + np.float32(1e-30))
+    assert [c.samples for c in found.chunks] == [c.samples for c in whisper.chunks]
+    for one, two in zip(found.chunks, whisper.chunks, strict=True):
+        assert np.array_equal(one.speech, two.speech)
+        assert (one.music, one.snr_db) == pytest.approx((two.music, two.snr_db))

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from loradar.audio import load_audio, reading
-from loradar.audio.decoders import DecodeError, SndfileDecoder
+from loradar.audio.decoders import DecodeError, SndfileDecoder, mixed
 from loradar.audio.streams import flat_tops, stream_audio
 from loradar.errors import InputError
 
@@ -87,3 +87,9 @@ def test_a_clipped_file_says_so(tmp_path):
     path = tmp_path / "loud.wav"
     soundfile.write(path, np.clip(20 * _noise(2), -1, 1), 16_000)
     assert max(block.clipped for block in stream_audio(path)) > 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7, 8, 64])
+def test_the_mean_of_channels_is_numpys_to_the_bit(channels):
+    samples = np.random.default_rng(0).standard_normal((500, channels)).astype(np.float32)
+    assert np.array_equal(mixed(samples), samples.mean(axis=1))

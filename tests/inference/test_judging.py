@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from loradar.audio.windows import windows
 from loradar.errors import InputError
 from loradar.inference.judging import detect, detect_batched, judge
 from loradar.inference.model import Model
@@ -63,6 +64,20 @@ def test_batches_are_full_and_a_file_is_never_held_whole(model, tmp_path, spoken
     assert found.seconds == 40.0
     assert set(model.detector.batches[:-1]) == {16}
     assert len(found.windows) == 159
+
+
+def test_windows_of_nothing_are_scored_once_and_alone(model, spoken):
+    speech = spoken(3.0)
+    samples = np.concatenate([speech, np.zeros(80_000, np.float32), speech])
+    found = judge(model, samples, batch_size=4)
+    assert len(found.windows) == 43
+    scored = [w.llr for w in found.windows]
+    assert scored == pytest.approx(model.detector.score_windows(_cut(samples))[0], abs=1e-6)
+    assert sum(model.detector.batches[:-1]) == 1 + np.sum(_cut(samples).any(axis=1))
+
+
+def _cut(samples):
+    return np.stack([piece for _, piece in windows(samples, 8_000, 4_000)])
 
 
 def test_a_smaller_hop_gives_more_windows(model, spoken):

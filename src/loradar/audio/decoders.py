@@ -296,7 +296,18 @@ def _array(frame: Any) -> NDArray[Any]:
 
 def mixed(samples: FloatArray) -> FloatArray:
     """[n, channels] to the mean [n]."""
-    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    channels = samples.shape[1]
+    if channels == 1:
+        return samples[:, 0]
+    if channels >= 8:
+        mean: FloatArray = samples.mean(axis=1)
+        return mean
+    # The same sums as NumPy's along so short an axis, some ten times as fast.
+    total: FloatArray = samples[:, 0].copy()
+    for channel in range(1, channels):
+        total += samples[:, channel]
+    total /= np.float32(channels)
+    return total
 
 
 def _by_channel(samples: NDArray[Any], channels: int) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +161,16 @@ def measure_quality(samples: FloatArray) -> Quality:
 
 
 def _measure(samples: FloatArray) -> Chunk:
+    # Hours of nothing pack into a small file, and are all alike.
+    return _measure_sound(samples) if samples.any() else _nothing(len(samples))
+
+
+@lru_cache(maxsize=4)
+def _nothing(length: int) -> Chunk:
+    return _measure_sound(np.zeros(length, np.float32))
+
+
+def _measure_sound(samples: FloatArray) -> Chunk:
     frames = analyse(samples)
     speech = speech_frames(frames)
     low, high = _bands(frames, speech)

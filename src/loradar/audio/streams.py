@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 
 from loradar.audio.archives import on_disk
-from loradar.audio.decoders import BLOCK, AudioInfo, FloatArray
+from loradar.audio.decoders import BLOCK, AudioInfo, FloatArray, mixed
 from loradar.audio.reading import (
     MAX_BYTES,
     SAMPLE_RATE,
@@ -92,7 +92,7 @@ def _stream(
     resampler: soxr.ResampleStream | None = None
     total = 0
     for info, samples in _native(path, max_seconds):
-        mono = samples if by_channel else samples.mean(axis=1, keepdims=True)
+        mono = samples if by_channel else mixed(samples)[:, None]
         if resampler is None and info.sample_rate != sample_rate:
             channels = mono.shape[1]
             resampler = soxr.ResampleStream(
@@ -135,19 +135,25 @@ def flat_tops(samples: FloatArray) -> float:
     >>> flat_tops(np.sin(np.arange(1000) / 10).astype("f4"))
     0.0
     """
-    if len(samples) < 3:
+    if len(samples) < 3 or np.abs(samples).max() < QUIET_PEAK:
         return 0.0
-    samples = samples.reshape(len(samples), -1)
-    peak = np.abs(samples).max(axis=0)
-    limit = np.where(peak >= QUIET_PEAK, FLAT_TOP * peak, np.inf)
-    shares = np.zeros(samples.shape[1])
-    for top in (samples >= limit, samples <= -limit):
+    return max(map(_flat_share, samples.reshape(len(samples), -1).T))
+
+
+def _flat_share(channel: FloatArray) -> float:
+    peak = np.abs(channel).max()
+    if peak < QUIET_PEAK:
+        return 0.0
+    share = 0.0
+    for top in (channel >= FLAT_TOP * peak, channel <= -FLAT_TOP * peak):
+        if not top.any():
+            continue
         middle = top[1:-1] & top[:-2] & top[2:]
         spread = np.zeros_like(top)
         for shift in range(3):
             spread[shift : shift + len(middle)] |= middle
-        shares += spread.mean(axis=0)
-    return float(shares.max())
+        share += float(spread.mean())
+    return share
 
 
 def _native(path: Path, max_seconds: float) -> Iterator[tuple[AudioInfo, FloatArray]]:

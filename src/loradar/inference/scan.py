@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ class Scanner:
         self.hop = hop or max(detector.window // 2, 1)
         self.first = first
         self._queue: list[tuple[Scan, np.ndarray]] = []
+        self._nothing: tuple[float, dict[str, np.ndarray]] | None = None
 
     def open(self) -> Scan:
         """Begin a recording."""
@@ -126,11 +128,20 @@ class Scanner:
         if not self._queue:
             return
         queue, self._queue = self._queue, []
-        scores, gates = self.detector.score_windows(np.stack([piece for _, piece in queue]))
-        for place, (scan, _) in enumerate(queue):
-            scan.scores.append(float(scores[place]))
+        pieces = [piece for _, piece in queue if piece.any()]
+        found = iter(_rows(*self.detector.score_windows(np.stack(pieces))) if pieces else ())
+        for scan, piece in queue:
+            score, gates = next(found) if piece.any() else self._of_nothing()
+            scan.scores.append(score)
             for name, value in gates.items():
-                scan.gates[name] = scan.gates.get(name, 0.0) + value[place]
+                scan.gates[name] = scan.gates.get(name, 0.0) + value
+
+    def _of_nothing(self) -> tuple[float, dict[str, np.ndarray]]:
+        """Score a window of zeros, once: hours of them pack into a small file."""
+        if self._nothing is None:
+            nothing = np.zeros((1, self.detector.window), np.float32)
+            (self._nothing,) = _rows(*self.detector.score_windows(nothing))
+        return self._nothing
 
     def _add(self, scan: Scan, pieces: list[tuple[int, np.ndarray]]) -> None:
         for start, piece in pieces:
@@ -140,6 +151,14 @@ class Scanner:
             self._queue.append((scan, piece))
             if len(self._queue) >= self.batch_size:
                 self.flush()
+
+
+def _rows(
+    scores: np.ndarray, gates: dict[str, np.ndarray]
+) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+    """Score and gates of each window of a batch."""
+    for place, score in enumerate(scores):
+        yield float(score), {name: value[place] for name, value in gates.items()}
 
 
 def scan_file(scanner: Scanner, path: Path | str, *, apart: bool = False) -> list[Scan]:
