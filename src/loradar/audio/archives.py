@@ -1,7 +1,8 @@
 """Clips inside tar and Parquet shards, addressed as if the shard were a folder.
 
 ``corpus/000003.tar/00000042.flac`` is the member ``00000042.flac`` of ``corpus/000003.tar``; in a
-Parquet shard it is the row whose ``audio.path`` is that. Wherever a clip's path is asked for, such
+Parquet shard it is the row whose ``audio.path`` is that (``00000042-NAME`` where an earlier row has
+that name already, ``00000042.wav`` where it has none). Wherever a clip's path is asked for, such
 a path will do.
 """
 
@@ -116,6 +117,17 @@ def members(shard: Path) -> list[str]:
     return list(_contents(*_version(shard)))
 
 
+def holds_audio(path: Path) -> bool:
+    """Whether a file is Parquet with embedded audio, and not a table of something else."""
+    if path.suffix != ".parquet":
+        return False
+    try:
+        _parquet(path)
+    except InputError:
+        return False
+    return True
+
+
 def _version(shard: Path) -> tuple[Path, int, int]:
     """A shard that was written anew is read anew."""
     try:
@@ -132,7 +144,11 @@ def _contents(shard: Path, changed: int, size: int) -> dict[str, tuple[int, int]
     if shard.suffix == ".parquet":
         names = _parquet(shard).read(columns=[f"{AUDIO_COLUMN}.path"]).column(0)
         flat = names.combine_chunks().field("path").to_pylist()
-        return {str(name): (row, 0) for row, name in enumerate(flat) if name}
+        found: dict[str, tuple[int, int]] = {}
+        for row, name in enumerate(flat):
+            own = str(name) if name else f"{row:08d}.wav"
+            found[own if own not in found else f"{row:08d}-{Path(own).name}"] = (row, 0)
+        return found
     try:
         with tarfile.open(shard, "r:") as tar:
             return {each.name: (each.offset_data, each.size) for each in tar if each.isreg()}

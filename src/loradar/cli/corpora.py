@@ -218,17 +218,16 @@ def shard(
 
     Example: `loradar corpus shard manifest.csv -o shards/`
     """
+    from importlib.util import find_spec
+
     from loradar.cli.console import note, reporting
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
     from loradar.corpora.hub import PREFIX, hub_clips
     from loradar.corpora.shards import write_samples, write_shards
-    from loradar.errors import ConfigError
 
     with reporting("clips") as progress:
-        if source.startswith(PREFIX):
-            if where or corpus:
-                raise ConfigError("hub: goes without --where and --corpus")
+        if source.startswith(PREFIX) and not where and not corpus and find_spec("datasets"):
             samples = hub_clips(source.removeprefix(PREFIX))
             made = write_samples(samples, out, form=form, shard_bytes=size * 1024**2)
         else:

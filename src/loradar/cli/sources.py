@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loradar.audio.archives import members
+from loradar.audio.archives import holds_audio, members
 from loradar.audio.reading import AUDIO_SUFFIXES
 from loradar.cli.console import note
+from loradar.corpora.hub import PREFIX
 from loradar.corpora.manifest import Manifest, read_manifest
 from loradar.corpora.protocols import CORPORA, read_corpus
 from loradar.corpora.protocols.about import ALL
+from loradar.corpora.shards import shards_of
 from loradar.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,8 +59,9 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
     Parameters
     ----------
     source : Path
-        A manifest (CSV, Parquet); a folder with ``manifest.csv``; a folder with ``bonafide/`` or
-        ``spoof/``; any other folder of audio, whose clips get no label.
+        A manifest (CSV, Parquet); a shard (tar, Parquet with embedded audio) or a folder of them; a
+        folder with ``manifest.csv``; a folder with ``bonafide/`` or ``spoof/``; any other folder of
+        audio, whose clips get no label; ``hub:OWNER/NAME[:SPLIT]``, a data set of the hub.
     corpus : str, optional
         Read the folder as this public corpus, for instance ``asvspoof2019_la`` or
         ``asvspoof2021_la:eval``. Which subset it is, is said aloud.
@@ -68,6 +71,10 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
     InputError
         Nothing is there, or no audio.
     """
+    if names_hub(source):
+        if corpus is not None:
+            raise InputError(f"{source}: leave out --corpus {corpus}")
+        return read_corpus("hub", str(source).removeprefix(PREFIX))
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     if corpus is not None:
@@ -77,12 +84,21 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
     if source.is_file() and source.suffix.lower() in AUDIO_SUFFIXES:
         raise InputError(f"{source}: is audio: give a manifest or a folder, or use loradar detect")
     if source.is_file():
-        return read_manifest(source)
+        shard = source.suffix == ".tar" or holds_audio(source)
+        return read_corpus("shards", source) if shard else read_manifest(source)
     if (source / "manifest.csv").is_file():
         return read_manifest(source / "manifest.csv")
     if (source / "bonafide").is_dir() or (source / "spoof").is_dir():
         return read_corpus("folder", source)
+    found = shards_of(source)
+    if found and all(path.suffix == ".tar" or holds_audio(path) for path in found):
+        return read_corpus("shards", source)
     return _unlabelled(source)
+
+
+def names_hub(source: Path) -> bool:
+    """Whether it names a data set of the hub instead of a file."""
+    return str(source).startswith(PREFIX)
 
 
 def tell_subset(corpus: str, manifest: Manifest) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from loradar.audio.archives import AUDIO_COLUMN, SHARDS, member_bytes, members, split_shard
 from loradar.audio.reading import AUDIO_SUFFIXES, MAX_BYTES
+from loradar.corpora.labels import SPLIT_WORDS, label_of
 from loradar.corpora.manifest import Manifest, write_manifest
 from loradar.errors import ConfigError, InputError
 from loradar.files import atomic_path
@@ -155,8 +156,10 @@ def shards(root: Path | str) -> Manifest:
     Parameters
     ----------
     root : Path or str
-        A folder of ``*.tar`` or ``*.parquet``, or one of them. In a tar the labels come from
-        ``KEY.json`` beside ``KEY.flac``, in Parquet from the columns beside ``audio``.
+        A folder of ``*.tar`` or ``*.parquet`` (right in it, else at any depth), or one of them. In
+        a tar the labels come from ``KEY.json`` beside ``KEY.flac``, in Parquet from the columns
+        beside ``audio``; labels in the usual words (real, fake, ...) and splits (validation,
+        test, ...) will do.
 
     Returns
     -------
@@ -170,6 +173,8 @@ def shards(root: Path | str) -> Manifest:
     """
     root = Path(root)
     found = [root] if root.is_file() else shards_of(root)
+    if not found:
+        found = [path for name in SHARDS for path in sorted(root.rglob(f"*{name}"))]
     if not found:
         raise InputError(f"{root}: no shards: *.tar or *.parquet is not there")
     rows = [row for shard in found for row in _rows(shard)]
@@ -190,17 +195,40 @@ def shard_names(paths: Sequence[str]) -> list[str]:
 
 
 def _rows(shard: Path) -> Iterator[dict[str, Any]]:
-    if shard.suffix == ".parquet":
-        import pyarrow.parquet
+    rows = _parquet_rows(shard) if shard.suffix == ".parquet" else _tar_rows(shard)
+    for name, row, classes in rows:
+        split = str(row.get("split") or "").lower()
+        yield {
+            **_texts(row),
+            "path": f"{shard.absolute()}/{name}",
+            "label": label_of(row.get("label"), classes, f"{shard}/{name}"),
+            "split": SPLIT_WORDS.get(split, split),
+        }
 
-        names = members(shard)
-        columns = [
-            name for name in pyarrow.parquet.read_schema(shard).names if name != AUDIO_COLUMN
-        ]
-        others = pyarrow.parquet.read_table(shard, columns=columns).to_pylist()
-        for name, other in zip(names, others, strict=True):
-            yield {**_texts(other), "path": f"{shard.absolute()}/{name}"}
-        return
+
+def _parquet_rows(shard: Path) -> Iterator[tuple[str, dict[str, Any], list[str] | None]]:
+    """Yield each clip's name and row, and what its whole-numbered labels stand for."""
+    import pyarrow.parquet
+
+    names = members(shard)
+    schema = pyarrow.parquet.read_schema(shard)
+    columns = [name for name in schema.names if name != AUDIO_COLUMN]
+    others = pyarrow.parquet.read_table(shard, columns=columns).to_pylist()
+    classes = _class_names((schema.metadata or {}).get(b"huggingface", b""))
+    for name, other in zip(names, others, strict=True):
+        yield name, other, classes
+
+
+def _class_names(note: bytes) -> list[str] | None:
+    """Read what labels stand for from the note that the hub's library leaves in Parquet files."""
+    try:
+        names = json.loads(note)["info"]["features"]["label"]["names"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _tar_rows(shard: Path) -> Iterator[tuple[str, dict[str, Any], None]]:
     names = members(shard)
     known = set(names)
     for name in names:
@@ -215,7 +243,7 @@ def _rows(shard: Path) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{shard}/{stem}.json: not JSON; make the shard again") from None
         if not isinstance(row, dict):
             raise InputError(f"{shard}/{stem}.json: not an object of columns")
-        yield {**_texts(row), "path": f"{shard.absolute()}/{name}"}
+        yield name, row, None
 
 
 def _texts(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from loradar.corpora.hub import hub
 from loradar.corpora.manifest import Manifest, read_manifest
 from loradar.corpora.protocols import (
     add,
@@ -66,6 +67,7 @@ READERS: dict[str, Reader] = {
     "manifest": read_manifest,
     "folder": folder,
     "shards": shards,
+    "hub": hub,
     **{name: reader for name, (_, reader) in CORPORA.items()},
 }
 
@@ -79,7 +81,7 @@ def read_corpus(name: str, path: Path | str) -> Manifest:
         A key of `READERS`. ``NAME:SUBSET`` names a subset of a corpus that has some, for
         instance ``asvspoof2021_la:hidden``; without it the corpus's default is read.
     path : Path or str
-        The corpus's folder, or the manifest.
+        The corpus's folder, the manifest, or for ``hub`` the data set's name.
 
     Raises
     ------
