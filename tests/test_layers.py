@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "loradar"
 LAYERS = [
     # What ``from loradar import ...`` gives, from wherever it is.
     {"__init__"},
+    {"__main__"},
     {"cli"},
     {"scoring"},
     {"inference"},

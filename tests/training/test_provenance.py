@@ -43,3 +43,5 @@ def test_a_commit_is_this_repository_s_or_nothing(monkeypatch, tmp_path):
     assert commit().endswith("+changes")
     monkeypatch.setenv("PATH", "")
     assert commit() is None
+    monkeypatch.setenv("LORADAR_COMMIT", "abc")
+    assert commit() == "abc"

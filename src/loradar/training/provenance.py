@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -55,13 +56,14 @@ def recipe_hash(recipe: Recipe) -> str:
 def commit() -> str | None:
     """Return the commit that the package's source is at, ``+changes`` behind it where it differs.
 
-    None where the package is not a checkout of its repository.
+    Where the package is not a checkout of its repository, as in a container: what the environment
+    variable ``LORADAR_COMMIT`` says, or None.
     """
     source = Path(loradar.__file__).parent
     head = _git(source, "rev-parse", "HEAD")
     # An environment may lie inside somebody else's repository.
     if head is None or _git(source, "ls-files", "--error-unmatch", "__init__.py") is None:
-        return None
+        return os.environ.get("LORADAR_COMMIT") or None
     return head + ("+changes" if _git(source, "status", "--porcelain", "--", ".") else "")
 
 
