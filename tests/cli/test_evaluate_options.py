@@ -40,6 +40,27 @@ def test_classes_within_a_condition_and_tandem_figures(loradar, scores, tmp_path
     assert "no such file of ASV scores" in missing.err
 
 
+def test_scores_that_are_higher_for_spoof_are_turned_round(loradar, tmp_path):
+    published, turned = tmp_path / "published.txt", tmp_path / "turned.csv"
+    published.write_text("a A07 spoof 2\nb A08 spoof 1.5\nc - bonafide 0.5\nd - bonafide -1\n")
+    asked = ["--resamples", "0", "--json"]
+    ended = loradar("evaluate", published, *asked)
+    assert json.loads(ended.out)["pooled"]["eer_convex_hull"] == 0.5
+    assert "are they the wrong way (--negate)?" in ended.err
+    ended = loradar("evaluate", published, "--negate", "--save-scores", turned, *asked)
+    pooled = json.loads(ended.out)["pooled"]
+    assert pooled["eer"] == pooled["eer_convex_hull"] == 0
+    assert "wrong way" not in ended.err
+    assert loradar("evaluate", turned, *asked).out == ended.out
+    (tmp_path / "llr.csv").write_text("path,label,score,llr\na,spoof,1,1\nb,bonafide,2,2\n")
+    ended = loradar("evaluate", tmp_path / "llr.csv", "--negate")
+    assert ended.code == 2
+    assert "column llr" in ended.err
+    ended = loradar("evaluate", tmp_path, "--on", turned, "--negate")
+    assert ended.code == 2
+    assert "is for one score file" in ended.err
+
+
 def test_spoofed_parts_of_clips(loradar, tmp_path):
     segments, spans = tmp_path / "segments.csv", tmp_path / "spans.csv"
     segments.write_text("path,start,end,score\na.wav,0,1,2\na.wav,1,2,-2\nb.wav,0,2,1\n")

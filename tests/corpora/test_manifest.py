@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -181,3 +182,13 @@ def test_where_finds_numbers_as_the_file_shows_them(tmp_path):
         assert [Path(p).name for p in found.table["path"]] == [path]
     with pytest.raises(InputError, match="never holds '3'"):
         manifest.where({"num": "3"})
+
+
+def test_a_gzipped_manifest(tmp_path):
+    data = gzip.compress(b"path,label\na.wav,spoof\n")
+    (tmp_path / "m.csv.gz").write_bytes(data)
+    assert read_manifest(tmp_path / "m.csv.gz").table["attack"].tolist() == ["unknown"]
+    for cut in (data[:-9], b"path,label\n"):
+        (tmp_path / "m.csv.gz").write_bytes(cut)
+        with pytest.raises(InputError, match=r"m.csv.gz: cannot be read"):
+            read_manifest(tmp_path / "m.csv.gz")

@@ -8,13 +8,14 @@ from rich.console import Console
 
 from loradar.errors import InputError
 from loradar.evaluation.det import eer, eer_tie_safe
-from loradar.evaluation.evaluate import evaluate
+from loradar.evaluation.evaluate import FIGURES, evaluate
 from loradar.evaluation.metrics import act_dcf, cllr, min_dcf
 from loradar.evaluation.table import blocks_frame, interval, percent, report_tables, rich_table
 
 BLOCK = {
     "eer",
     "eer_tie_safe",
+    "eer_convex_hull",
     "eer_ci",
     "min_dcf",
     "act_dcf",
@@ -182,7 +183,7 @@ def test_one_class_alone_gives_nulls_and_counts(only: str) -> None:
     report = evaluate(table, by=["group"], resamples=10)
     pooled = report["pooled"]
     assert {pooled["bonafide"], pooled["spoof"]} == {0, len(table)}
-    for name in ("eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr", "min_cllr", "auc"):
+    for name in FIGURES:
         assert pooled[name] is None
     assert len(report["by_attack"]) == (3 if only == "spoof" else 0)
     assert report["ood_average"]["eer"] is None

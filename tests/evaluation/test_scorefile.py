@@ -56,6 +56,25 @@ def test_published_text_is_read_plain_or_gzipped(tmp_path: Path) -> None:
     assert plain["score"].tolist() == [-4.5, 2.0]
 
 
+def test_texts_of_the_challenges_are_read(tmp_path: Path) -> None:
+    text = "LA_E_1 A11 spoof -4.5\nLA_E_2 - bonafide 2\n"
+    of_2019 = read_scores(_file(tmp_path, text, "s.txt"))
+    assert of_2019.to_dict("list") == {
+        "path": ["LA_E_1", "LA_E_2"],
+        "attack": ["A11", ""],
+        "label": ["spoof", "bonafide"],
+        "score": [-4.5, 2.0],
+    }
+    of_5 = read_scores(_file(tmp_path, "filename\tcm-score\nE_1\t-4.5\n", "s.tsv"))
+    assert of_5.to_dict("list") == {"path": ["E_1"], "score": [-4.5]}
+    with pytest.raises(InputError, match="line 1: 3 cells, expected 2"):
+        read_scores(_file(tmp_path, "E_1 A11 -4.5\n", "t.txt"))
+    with pytest.raises(InputError, match="line 2, column label: 'fake'"):
+        read_scores(_file(tmp_path, "E_1 A11 spoof 1\nE_2 - fake 2\n", "u.txt"))
+    with pytest.raises(InputError, match="no trial below the header"):
+        read_scores(_file(tmp_path, "filename\tcm-score\n", "v.tsv"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from loradar.corpora.manifest import Manifest
 
+# An EER that no system has but one whose scores are higher for spoof.
+_TURNED = 2 / 3
+
 
 def evaluate(
     targets: list[Path] = typer.Argument(
@@ -67,6 +70,12 @@ def evaluate(
         metavar="FILE",
         help="Scores of a speaker verification system (key,score): adds t-DCF and t-EER.",
     ),
+    negate: bool = typer.Option(
+        False,
+        "--negate",
+        help="The score file's scores are higher for spoof: turn them round (--save-scores keeps "
+        "them so).",
+    ),
     spans: Path | None = typer.Option(
         None,
         "--spans",
@@ -95,7 +104,7 @@ def evaluate(
     import json
 
     from loradar.cli.conditions import run_conditions
-    from loradar.cli.console import OUTPUT, write_output
+    from loradar.cli.console import OUTPUT, note, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
     from loradar.cli.trials import (
@@ -105,6 +114,7 @@ def evaluate(
         filtered,
         is_model,
         model_name,
+        negated,
         trials_of,
         with_default_split,
     )
@@ -113,7 +123,8 @@ def evaluate(
     if spans is not None:
         from loradar.cli.spans import run_spans
 
-        if len(targets) > 1 or on or where or by or within or asv or suite or plot or conditions:
+        others = on or where or by or within or asv or suite or plot or conditions or negate
+        if len(targets) > 1 or others:
             raise InputError("--spans takes one file of scored segments, and only --json beside it")
         run_spans(targets[0], spans, as_json=as_json)
         return
@@ -127,6 +138,8 @@ def evaluate(
             raise InputError(f"{target}: no such model folder or score file")
         if on is None and (is_model(target) or suite):
             raise InputError("say which clips: --on MANIFEST")
+    if negate and (suite is not None or is_model(targets[0])):
+        raise InputError("--negate is for one score file: models give their scores the right way")
     rows = parse_where(where)
     if suite is not None and on is not None:
         if rows or by or within or ood or clusters or plot or conditions or asv:
@@ -159,6 +172,8 @@ def evaluate(
 
         verification = read_asv_scores(asv)
     table = trials_of(target, on, manifest, rows, windows=windows, batch_size=batch_size)
+    if negate:
+        table = negated(table, target)
     _save(save_scores, table)
 
     from loradar.evaluation.evaluate import evaluate as compute
@@ -177,6 +192,8 @@ def evaluate(
         from loradar.evaluation.figures import det_plot, save_png
 
         save_png(plot, det_plot({model_name(target): bonafide_and_spoof(table)}))
+    if (report["pooled"]["eer"] or 0.0) > _TURNED:
+        note("most spoof trials score above the bona fide ones: are they the wrong way (--negate)?")
     if as_json:
         write_output(json.dumps(report))
     else:

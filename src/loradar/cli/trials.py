@@ -134,6 +134,19 @@ def file_trials(path: Path, on: Path | None, manifest: Manifest | None) -> pd.Da
     return table
 
 
+def negated(table: pd.DataFrame, source: Path) -> pd.DataFrame:
+    """Turn scores round that are higher for spoof.
+
+    Raises
+    ------
+    InputError
+        The file has LLRs, whose sign is known.
+    """
+    if "llr" in table and table["llr"].notna().any():
+        raise InputError(f"{source}: has a column llr, which --negate cannot be meant for")
+    return table.assign(score=-table["score"])
+
+
 def keep_rows(table: pd.DataFrame, conditions: Conditions, source: Path) -> pd.DataFrame:
     """Filter a score file's own rows.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -160,8 +162,8 @@ def read_manifest(path: Path | str) -> Manifest:
     Parameters
     ----------
     path : Path or str
-        CSV (UTF-8, a header row) or Parquet, by suffix. Relative clip paths are relative to its
-        folder. Free columns of plain numbers become numbers, all others stay text.
+        CSV (UTF-8, a header row; ``.gz`` too) or Parquet, by suffix. Relative clip paths are
+        relative to its folder. Free columns of plain numbers become numbers, all others stay text.
 
     Raises
     ------
@@ -209,14 +211,16 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     """Read by the csv module: it keeps blank and ragged rows, which messages must count."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file, strict=True))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except csv.Error as error:
         raise InputError(f"{path}: not a CSV file: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read: {reason}") from None
     if not rows:
         raise InputError(f"{path}: is empty; the first row names the columns ({','.join(COLUMNS)})")
     header = [name.strip() for name in rows[0]]

@@ -10,11 +10,22 @@ import pandas as pd
 
 from loradar.errors import InputError
 from loradar.evaluation.bootstrap import LEVEL, RESAMPLES, Resampler, percentile_interval
-from loradar.evaluation.det import BoolArray, FloatArray, WeightedEer, eer, eer_tie_safe
+from loradar.evaluation.det import (
+    BoolArray,
+    FloatArray,
+    WeightedEer,
+    eer,
+    eer_convex_hull,
+    eer_tie_safe,
+)
 from loradar.evaluation.isotonic import min_cllr
 from loradar.evaluation.metrics import act_dcf, auc, cllr, min_dcf
 
 Block = dict[str, Any]
+FIGURES = (
+    *("eer", "eer_tie_safe", "eer_convex_hull", "eer_ci"),
+    *("min_dcf", "act_dcf", "cllr", "min_cllr", "auc"),
+)
 
 
 def evaluate(
@@ -62,8 +73,9 @@ def evaluate(
     dict
         ``{"pooled": BLOCK, "by_attack": {value: BLOCK}, "by_corpus": ..., "by_COLUMN": ...,
         "within_COLUMN": ..., "ood_average": {"eer", "eer_tie_safe", "eer_ci"}, "llr_from",
-        "trials"}``, a BLOCK being ``{"eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf",
-        "cllr", "min_cllr", "auc", "bonafide", "spoof", "llr_from"}``. Rates are fractions, Cllr
+        "trials"}``, a BLOCK being ``{"eer", "eer_tie_safe", "eer_convex_hull", "eer_ci",
+        "min_dcf", "act_dcf", "cllr", "min_cllr", "auc", "bonafide", "spoof", "llr_from"}``
+        (`FIGURES`, the counts and what was read). Rates are fractions, Cllr
         and ``min_cllr`` (of ``score``) are in bits. A block that lacks a class holds None
         and the counts; so does ``ood_average`` when ``ood`` is not given. ``llr_from`` says what
         ``act_dcf`` and ``cllr`` read: ``llr``, ``score``, or ``mixed`` (``llr`` where filled).
@@ -186,9 +198,7 @@ def _values(cells: pd.Series[Any], real: BoolArray) -> list[tuple[str, BoolArray
 def _block(score: FloatArray, llr: FloatArray, real: BoolArray, used: BoolArray) -> Block:
     """Compute one block; its interval is filled in later."""
     bona, spoof = used & real, used & ~real
-    block: Block = dict.fromkeys(
-        ("eer", "eer_tie_safe", "eer_ci", "min_dcf", "act_dcf", "cllr", "min_cllr", "auc"), None
-    )
+    block: Block = dict.fromkeys(FIGURES, None)
     block["bonafide"], block["spoof"] = int(bona.sum()), int(spoof.sum())
     filled = np.isfinite(llr)
     share = filled[used].mean() if used.any() else 0.0
@@ -200,6 +210,7 @@ def _block(score: FloatArray, llr: FloatArray, real: BoolArray, used: BoolArray)
     of_real, of_fake = np.sort(score[bona]), np.sort(score[spoof])
     block["eer"] = eer(of_real, of_fake)
     block["eer_tie_safe"] = eer_tie_safe(of_real, of_fake)
+    block["eer_convex_hull"] = eer_convex_hull(of_real, of_fake)
     block["min_dcf"] = min_dcf(of_real, of_fake)
     block["act_dcf"] = act_dcf(ratio[bona], ratio[spoof])
     block["cllr"] = cllr(ratio[bona], ratio[spoof])

@@ -1,9 +1,9 @@
 """Reading and writing score files, and joining them with the labels of a manifest.
 
 A score file is a CSV table ``path,label,attack,corpus,score,llr,p_spoof,verdict,reason,seconds``
-(at least ``path,score``), plain or gzipped; or the two blank-separated columns ``path score``
-without a header that most published systems give (``.txt``, ``.txt.gz``). Higher scores are more
-bona fide.
+(at least ``path,score``), or blank-separated text (``.txt``, ``.tsv``) as published systems give
+it: ``path score`` (ASVspoof 2021), ``path attack label score`` (2019), or columns with a header
+(``filename cm-score``, ASVspoof 5); all plain or gzipped. Higher scores are more bona fide.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ COLUMNS = (
 NUMBERS = ("score", "llr", "p_spoof", "seconds")
 SAID = ("score", "llr", "p_spoof", "verdict", "reason")
 LABELS = ("bonafide", "spoof")
+#: Columns of texts without a header, by their number.
+_TEXTS = {2: ["path", "score"], 4: ["path", "attack", "label", "score"]}
+_OTHER_NAMES = {"filename": "path", "cm-score": "score"}
 
 
 def read_scores(path: Path | str) -> pd.DataFrame:
@@ -45,7 +48,7 @@ def read_scores(path: Path | str) -> pd.DataFrame:
     Parameters
     ----------
     path : Path or str
-        ``.csv``, ``.csv.gz``, ``.txt`` or ``.txt.gz``.
+        ``.csv``, ``.txt`` or ``.tsv``; each with ``.gz`` too.
 
     Returns
     -------
@@ -63,7 +66,8 @@ def read_scores(path: Path | str) -> pd.DataFrame:
     rows = _rows(path)
     if not rows:
         raise InputError(f"{path}: the score file is empty")
-    header, first = (["path", "score"], 1) if _is_plain(path) else (rows.pop(0)[1], 2)
+    header = _header(path, rows)
+    first = rows[0][0] if rows else 2
     for name in ("path", "score"):
         if name not in header:
             raise InputError(
@@ -88,6 +92,8 @@ def read_scores(path: Path | str) -> pd.DataFrame:
         _complain_first(
             wrong, table["label"], lines, f"{path}", "label", "is neither bonafide nor spoof"
         )
+    if _is_plain(path) and {"attack", "label"} <= set(header):
+        table["attack"] = table["attack"].where(table["label"] != "bonafide", "")
     empty = table["path"] == ""
     _complain_first(empty, table["path"], lines, f"{path}", "path", "is empty")
     _complain_first(
@@ -189,7 +195,19 @@ def join_manifest(
 
 
 def _is_plain(path: Path) -> bool:
-    return path.name.removesuffix(".gz").endswith(".txt")
+    return path.name.removesuffix(".gz").endswith((".txt", ".tsv"))
+
+
+def _header(path: Path, rows: list[tuple[int, list[str]]]) -> list[str]:
+    """Return the columns' names; the row that gives them, where there is one, is taken out."""
+    names = rows[0][1]
+    if _is_plain(path):
+        named = [_OTHER_NAMES.get(name, name) for name in names]
+        if not {"path", "score"} <= set(named):
+            return _TEXTS.get(len(names), _TEXTS[2])
+        names = named
+    del rows[0]
+    return names
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
