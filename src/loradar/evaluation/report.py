@@ -39,9 +39,11 @@ figure img { display: block; height: auto; max-width: 100%; }
 .plot * { stroke-linejoin: round; stroke-linecap: butt; }
 figcaption { color: var(--muted); font-size: .88rem; margin-top: .4rem; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .32rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .32rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; min-width: 7rem;
+  max-width: 14rem; white-space: normal; overflow-wrap: anywhere; position: sticky; left: 0;
+  background: var(--paper); }
 thead th { color: var(--muted); font-weight: 600; border-bottom: 2px solid var(--line); }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem;
   margin: 1rem 0; }
