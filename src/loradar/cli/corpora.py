@@ -30,9 +30,11 @@ def list_corpora(
         return
     from rich.table import Table
 
-    table = Table("name", "corpus", "clips", "hours", "licence", box=None, padding=(0, 2, 0, 0))
+    columns = ("name", "corpus", "clips", "hours", "size", "licence")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for about in abouts:
-        table.add_row(about.name, about.title, about.clips, about.hours, about.licence)
+        row = (about.title, about.clips, about.hours or "-", about.size or "-", about.licence)
+        table.add_row(about.name, *row)
     OUTPUT.print(table)
 
 

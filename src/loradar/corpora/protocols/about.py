@@ -26,7 +26,7 @@ class About:
     licence : str
         Of the recordings; ``not stated`` where its page says nothing.
     size, hours : str
-        Of the download, and of the speech; empty where no source states it.
+        Of the download, and of the speech; empty where no source was found that states it.
     clips : str
         How many, by part.
     classes : str

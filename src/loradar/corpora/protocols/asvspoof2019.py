@@ -24,6 +24,7 @@ ABOUT = About(
     layout="LA/ASVspoof2019_LA_cm_protocols/*.txt (plain or .gz)\n"
     "LA/ASVspoof2019_LA_{train,dev,eval}/flac/*.flac",
     facts="README.LA.txt of the release",
+    size="LA.zip 7.1 GB (second-hand)",
     figures="counts: the protocol files; licence: huggingface.co/datasets/LanceaKing/asvspoof2019",
     rules="A16 and A19 of eval are the systems A04 and A06 of train, with other speakers.",
     checked="the protocol files, at full size; the audio tree was not",

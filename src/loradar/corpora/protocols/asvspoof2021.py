@@ -40,6 +40,7 @@ LA = About(
     "the same",
     layout="ASVspoof2021_LA_eval/flac/*.flac\nkeys/LA/CM/trial_metadata.txt",
     facts=_FACTS,
+    size="7.7 GB (second-hand)",
     figures=f"18,452 bona fide and 163,114 spoof in all: {SURVEY}; subset: result tables in public "
     "repositories; licence: huggingface.co/datasets/SpeechAntiSpoofingBenchmarks/ASVspoof2021_LA",
     rules=_RULES + " Conditions: codec (none, alaw, ulaw, pstn, g722, gsm, opus), transmission.",
@@ -59,6 +60,7 @@ DF = About(
     layout="ASVspoof2021_DF_eval/flac/*.flac (its four parts unpacked in one place, or each in "
     "ASVspoof2021_DF_eval_partNN/)\nkeys/DF/CM/trial_metadata.txt",
     facts=_FACTS,
+    size="34.5 GB in four parts (second-hand)",
     figures=f"subset (14,869 bona fide, 519,059 spoof): {SURVEY}; all trials: result tables in "
     "public repositories; licence: as of LA, not checked",
     rules=_RULES + " Conditions: compression (nocodec, low_mp3, high_mp3, low_m4a, high_m4a, "

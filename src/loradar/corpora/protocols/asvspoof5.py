@@ -18,7 +18,7 @@ ABOUT = About(
     clips="182,357 train, 140,950 dev, 680,774 eval",
     classes="bona fide: Multilingual LibriSpeech readers; spoof: A01 to A08 (train), A09 to A16 "
     "(dev), A17 to A32 (eval, some adversarial)",
-    size="flac_D and flac_E some 20 and 85 GB",
+    size="flac_D and flac_E some 20 and 85 GB; 142 GB in all (second-hand)",
     layout="ASVspoof5.train.tsv, ASVspoof5.dev.track_1.tsv, ASVspoof5.eval.track_1.tsv (here or in "
     "ASVspoof5_protocols/)\nflac_T/*.flac, flac_D/*.flac, flac_E_eval/*.flac (here or in "
     "ASVspoof5_{train,dev,eval}/)",

@@ -21,6 +21,7 @@ VCTK = About(
     "wanted, in real/ or genuine/",
     facts="its README.md, github.com/nii-yamagishilab/AntiDeepfake (protocols/CodecFake.py), "
     "github.com/MuSAELab/AUDDT",
+    size="102 GB in the Parquet version, by its card",
     figures="count, licence: card of huggingface.co/datasets/rogertseng/CodecFake",
     rules="One class without VCTK beside it; no official split. The folders genuine, "
     "valle, valle-x and speechx, which AUDDT's loader knows, are read too; that loader takes "

@@ -18,6 +18,7 @@ ABOUT = About(
     classes="bona fide: VCTK; spoof: GradTTS, MatchaTTS, NaturalSpeech2, PflowTTS, StyleTTS2",
     layout="DATASET_VCTK_BONAFIDE/{train,valid,test}/*\nDATASET_SYSTEM/{train,valid,test}/*",
     facts="its README.md, github.com/nii-yamagishilab/AntiDeepfake (protocols/DFADD.py)",
+    size="42.7 GB (second-hand)",
     figures=f"in all: {SURVEY}; test: some 3,760 rows of its Hugging Face viewer agree; licence: "
     "LICENSE of its repository",
     rules="The first release paired Matcha-TTS audio with wrong labels. The paper reports each "

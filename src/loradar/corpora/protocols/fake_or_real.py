@@ -26,6 +26,7 @@ ABOUT = About(
     "for-rerecorded alike)",
     facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/FakeOrReal.py), "
     "github.com/MuSAELab/AUDDT",
+    size="for-norm 6.6 GB unpacked (second-hand)",
     figures=f"count: the paper's abstract; {SURVEY} has 111,000 real and 87,000 fake; licence: "
     "not checked",
     rules="The versions are the same clips: as they came (original), made equal in level, rate and "

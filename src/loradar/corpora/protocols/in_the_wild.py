@@ -23,6 +23,7 @@ ABOUT = About(
     classes="recordings of public figures; spoof: fakes of them found online, systems unknown",
     layout="meta.csv (file,speaker,label: bona-fide or spoof)\n*.wav beside it",
     facts="its card, github.com/nii-yamagishilab/AntiDeepfake (protocols/In-the-Wild.py)",
+    size="8.2 GB (second-hand)",
     figures=f"licence, hours: its card; counts: {SURVEY}",
     rules="Evaluation only, all of it.",
 )

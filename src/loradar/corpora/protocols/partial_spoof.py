@@ -21,6 +21,7 @@ ABOUT = About(
     "protocols/PartialSpoof_LA_cm_protocols/PartialSpoof.LA.cm.{train,dev,eval}.trl.txt\n"
     "{train,dev,eval}/con_data/rttm_2cls_0sil_spoof (where segments are wanted)",
     facts="github.com/nii-yamagishilab/PartialSpoof (README.md, metric/)",
+    size="some 10 GB (second-hand)",
     figures=f"12,483 bona fide and 108,978 spoof in all: {SURVEY}; licence: not checked",
     rules="One label an utterance: spoof where any segment is. The segments are read from the "
     "RTTM files; segment_labels/*.npy are pickles and are never opened.",

@@ -19,6 +19,7 @@ ABOUT = About(
     layout="spoofceleb/metadata/{train,development,evaluation}.csv (file,speaker,attack)\n"
     "spoofceleb/flac/{train,development,evaluation}/aNN/SPEAKER/*.flac",
     facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/SpoofCeleb.py)",
+    size="134 GB (second-hand)",
     figures="counts: huggingface.co/datasets/DeepFense/SpoofCeleb; licence: its page",
     rules="a00 is bona fide whatever its folder is called.",
 )

@@ -23,6 +23,7 @@ ABOUT = About(
     "LJSpeech-1.1/wavs/*.wav, jsut_ver1.1/basic5000/wav/*.wav (here or in real_audio/)",
     facts="github.com/nii-yamagishilab/AntiDeepfake (protocols/WaveFake.py), "
     "github.com/piotrkawa/attack-agnostic-dataset",
+    size="generated_audio.zip 28.9 GB (second-hand)",
     figures="counts: its datasheet; hours: cisaad.umbc.edu; licence: not checked",
     rules="It has no official split and no real speech of its own: without LJSpeech beside it "
     "there is one class. pair_id names the sentence: keep all versions of one on the same side.",
