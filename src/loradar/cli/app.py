@@ -9,6 +9,7 @@ import typer
 
 from loradar import __version__
 from loradar.cli import (
+    alarms,
     augment,
     calibrate,
     compare,
@@ -25,6 +26,7 @@ from loradar.cli import (
     pretrain,
     report,
     score,
+    splices,
     submission,
     train,
     vocoder,
@@ -67,6 +69,8 @@ app.add_typer(experts.app, name="experts")
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("score")(score.score)
+app.command("splices")(splices.splices)
+app.command("alarms")(alarms.alarms)
 app.command("export")(export.export)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fuse")(fuse.fuse)
