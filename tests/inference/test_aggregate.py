@@ -76,3 +76,13 @@ def test_steady_evidence_is_one_stretch():
     rng = np.random.default_rng(1)
     assert sum(len(stretches(_windows(rng, 300))) for _ in range(10)) < 40
     assert stretches([]) == []
+
+
+def test_the_place_that_decides_counts_in_the_timeline_though_it_is_cut_a_window_off():
+    # Four windows stand out, of which the last three alone are the stronger evidence.
+    llrs = 3 + 1.1 * np.sin(2.1 * np.arange(345.0))
+    llrs[200:204] = -0.2, -1.4, -1.45, -1.4
+    assert clip_llr(llrs) == pytest.approx(np.mean(llrs[201:204]))
+    (dip,) = (part for part in stretches(llrs) if part.first <= 202 < part.last)
+    assert (dip.first, dip.last) == (200, 204)
+    assert dip.corrected == pytest.approx(dip.llr)

@@ -135,10 +135,10 @@ def stretches(llrs: Sequence[float] | FloatArray) -> list[Stretch]:
     if count == 0:
         return []
     edges = _partition(values, CHANGE * _spread(values) ** 2 * np.log(max(count, 2)))
-    evidence, first, last = _strongest(values)
-    if evidence > 0 and not any(first <= edge <= last for edge in edges):
+    evidence, begin, end = _strongest(values)
+    if evidence > 0 and not any(begin <= edge <= end for edge in edges):
         # What decides on the clip is to be seen in its timeline.
-        edges = sorted({*edges, first, last})
+        edges = sorted({*edges, begin, end})
     found, rest = [], _rest(values)
     for first, last in pairwise(edges):
         llr, length = float(values[first:last].mean()), last - first
@@ -146,6 +146,9 @@ def stretches(llrs: Sequence[float] | FloatArray) -> list[Stretch]:
         if llr < 0 and _comparable(length, count):
             contrast = float(_contrasts(rest, count, np.array([llr]), length)[0])
             weight = max(weight, min(-llr, contrast))
+        if llr < 0 and first <= (begin + end) // 2 < last:
+            # Cut a window earlier or later, it is the same place still.
+            weight = max(weight, min(-llr, evidence))
         found.append(Stretch(first, last, llr, float(np.copysign(weight, llr))))
     return found
 
