@@ -11,8 +11,11 @@ def test_calibrate_writes_thresholds_that_detect_uses(
     shutil.copytree(tiny_model, model)
     before = (model / "calibration.json").read_text()
     asked = [model, "--on", tiny_corpus, "--where", "split=*", "--json"]
-    dry = loradar("calibrate", *asked, "--dry-run")
+    dry = loradar("calibrate", *asked, "--dry-run", "--cost", "0.05,1,10")
     assert dry.code == 0, dry.err
+    (point,) = json.loads(dry.out)["operating_points"]
+    assert round(point["threshold"], 3) == -0.642
+    assert 0 <= point["miss"] <= 1 and point["act_dcf"] >= point["min_dcf"]
     assert (model / "calibration.json").read_text() == before
     ended = loradar("calibrate", *asked, "--right", "0.6")
     assert ended.code == 0, ended.err

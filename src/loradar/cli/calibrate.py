@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from loradar.evaluation.calibration import Calibration
+    from loradar.evaluation.crossfit import Costs
 
 CALIBRATION = "calibration.json"
 
@@ -60,7 +66,8 @@ def calibrate(
         [],
         "--cost",
         metavar="P_SPOOF,C_MISS,C_FA",
-        help="SCORES: tell the threshold for this prior and these costs; may be repeated.",
+        help="Tell the threshold for this prior and these costs, and what comes of it; may be "
+        "repeated.",
     ),
     learn_on: Path | None = typer.Option(
         None, "--learn-on", metavar="SCORES", help="SCORES: fit on this other score file instead."
@@ -88,6 +95,7 @@ def calibrate(
     """
     import json
 
+    from loradar.cli.calibrate_scores import parse_costs
     from loradar.cli.console import note, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
@@ -121,8 +129,9 @@ def calibrate(
         return
     if on is None:
         raise InputError("say which clips: --on MANIFEST")
-    if cost or learn_on or use or save or plot:
-        raise InputError("--cost, --learn-on, --use, --save and --plot are for score files")
+    if learn_on or use or save or plot:
+        raise InputError("--learn-on, --use, --save and --plot are for score files")
+    costs = parse_costs(cost) if cost else []
     source = detector_folder() if names_detector(model) else model
     target = None if dry_run else _target(source, out)
     conditions = {"split": ["dev"], **parse_where(where)}
@@ -131,6 +140,7 @@ def calibrate(
     calibration, report = fit_and_check(
         trials, by=by or "speaker", right=right, method=method or "logistic"
     )
+    report["operating_points"] = _points(trials, by or "speaker", calibration, costs)
     if target is not None:
         write_json(target / CALIBRATION, calibration.to_dict())
         if target != source:
@@ -209,11 +219,29 @@ def _copy(source: Path, target: Path) -> None:
                 shutil.copyfile(source / name, temporary)
 
 
+def _points(
+    trials: pd.DataFrame, by: str, calibration: Calibration, costs: list[Costs]
+) -> list[dict[str, float]]:
+    """Say where to decide for these costs, and what came of it on the half that checks."""
+    import numpy as np
+
+    from loradar.evaluation.crossfit import operating_point
+    from loradar.evaluation.fitting import labelled, split_halves
+
+    known = labelled(trials)
+    checked = known[~split_halves(known, by)]
+    llr = calibration.llr(checked["score"].to_numpy(np.float64))
+    real = (checked["label"] == "bonafide").to_numpy()
+    return [operating_point(llr, real, each) for each in costs]
+
+
 def _lines(report: dict[str, Any], calibration: dict[str, Any]) -> list[str]:
     counts = {
         half: f"{report[half]['bonafide']} bona fide and {report[half]['spoof']} spoofed clips"
         for half in ("fitted", "checked")
     }
+    from loradar.cli.calibrate_scores import point_lines
+
     thresholds, verdicts = calibration["thresholds"], report["verdicts"]
     line = f"LLR = {calibration['slope']:.3f} score {calibration['intercept']:+.3f}"
     if "curve" in calibration:
@@ -235,4 +263,4 @@ def _lines(report: dict[str, Any], calibration: dict[str, Any]) -> list[str]:
                 f"{100 * found['right']:.1f} % right at equal priors "
                 f"(95 % bound {100 * found['low']:.1f} %)"
             )
-    return lines
+    return [*lines, *point_lines(report["operating_points"])]

@@ -151,17 +151,23 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         f"{row['cllr']:8.4f}{row['cllr_ratio']:10.3f}x"
         for name, row in rows.items()
     ]
-    for point in report["operating_points"]:
-        text.append(
+    return [*text, *point_lines(report["operating_points"])]
+
+
+def point_lines(points: list[dict[str, float]]) -> list[str]:
+    """Write operating points (`crossfit.operating_point`), a line each."""
+    text = []
+    for point in points:
+        line = (
             f"P_spoof {point['p_spoof']:g}, C_miss {point['c_miss']:g}, C_fa {point['c_fa']:g}: "
             f"accept at LLR >= {point['threshold']:.3f}"
-            + (
+        )
+        if "miss" in point:
+            line += (
                 f": {100 * point['miss']:.2f} % of bona fide rejected, "
                 f"{100 * point['false_accept']:.2f} % of spoof accepted"
-                if "miss" in point
-                else ""
             )
-        )
+        text.append(line)
     return text
 
 
