@@ -12,6 +12,8 @@ def test_the_hash_is_the_settings_not_the_seed(tiny_recipe):
     first = parse_recipe(tiny_recipe)
     again = parse_recipe({**tiny_recipe, "seed": 9, "name": "other"})
     assert recipe_hash(first) == recipe_hash(again)
+    read_beside = {**tiny_recipe, "data": {**tiny_recipe["data"], "workers": "auto"}}
+    assert recipe_hash(parse_recipe(read_beside)) == recipe_hash(first)
     tiny_recipe["training"]["learning_rate"] = 0.5
     assert recipe_hash(parse_recipe(tiny_recipe)) != recipe_hash(first)
 

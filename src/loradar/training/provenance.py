@@ -47,9 +47,10 @@ def provenance(recipe: Recipe, detector: Detector) -> dict[str, str | None]:
 def recipe_hash(recipe: Recipe) -> str:
     """Return the SHA-256 of a recipe, defaults filled in, less its name and seed.
 
-    Runs that differ in nothing but the seed share it.
+    Runs that differ in nothing but the seed share it, and how many processes read.
     """
     values = recipe.model_dump(mode="json", exclude={"name", "seed"})
+    values["data"]["workers"] = 0
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
