@@ -15,6 +15,7 @@ from loradar.corpora import read_corpus, read_manifest
 from loradar.corpora.hub import CONVERTED, hub_clips
 from loradar.corpora.shards import write_samples
 from loradar.errors import ConfigError, InputError
+from loradar.evaluation.submission import scores_text
 
 
 class Stream(list):
@@ -69,13 +70,13 @@ def test_complaints(hub, monkeypatch):
         next(hub_clips("a/b"))
 
 
-def write_dataset(path, clips, labels, names=("fake", "real")):
+def write_dataset(path, clips, labels, names=("fake", "real"), **columns):
     """Write Parquet as the hub's library does: labels are places in a list of names."""
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     features = {"audio": {"_type": "Audio"}, "label": {"names": names, "_type": "ClassLabel"}}
     note = json.dumps({"info": {"features": features}}) if names else "{}"
     audio = [{"bytes": Path(clip).read_bytes(), "path": "clip.wav"} for clip in clips]
-    table = pa.table({"audio": audio, "label": labels})
+    table = pa.table({"audio": audio, "label": labels, **columns})
     pq.write_table(table.replace_schema_metadata({"huggingface": note}), path)
 
 
@@ -128,3 +129,25 @@ def test_numbers_without_names_are_no_labels(tiny_corpus, tmp_path):
     write_dataset(tmp_path / "b" / "x.parquet", clips, [1])
     assert read_source(tmp_path / "b").labels.tolist() == [1]
     assert read_corpus("shards", tmp_path / "b").labels.tolist() == [1]
+
+
+def test_what_the_arenas_data_sets_note(tiny_corpus, tmp_path, capsys, monkeypatch):
+    clips = read_manifest(tiny_corpus).table["path"].tolist()[:3]
+    noted = [
+        {"utterance_id": "E_1", "attack_id": "A07", "codec": "alaw", "phase": "eval"},
+        {"utterance_id": "E_2", "attack_id": "-", "speaker_id": "LA_1", "phase": "hidden"},
+    ]
+    notes = [*map(json.dumps, noted), "free text"]
+    folder = tmp_path / "data"
+    names = ("bonafide", "spoof")
+    write_dataset(folder / "test-0.parquet", clips, [1, 0, 1], names, notes=notes)
+    pq.write_table(pa.table({"utterance_id": ["E_1"], "label": [1]}), folder / "labels.parquet")
+    table = read_source(folder).table
+    assert table["attack"].tolist() == ["A07", "", "unknown"]
+    assert table["codec"].tolist() == ["alaw", "", ""]
+    assert table["speaker"].tolist() == ["", "LA_1", ""]
+    trials = table.assign(score=[1.0, 2.0, 3.0])
+    assert scores_text(trials).splitlines()[:2] == ["E_1 1.000000", "E_2 2.000000"]
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: str(tmp_path))
+    assert read_source(Path("hub:a/corpus:test")).labels.tolist() == [0, 1, 0]
+    assert "holds the phases eval, hidden" in capsys.readouterr().err

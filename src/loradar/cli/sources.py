@@ -74,7 +74,9 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
     if names_hub(source):
         if corpus is not None:
             raise InputError(f"{source}: leave out --corpus {corpus}")
-        return read_corpus("hub", str(source).removeprefix(PREFIX))
+        manifest = read_corpus("hub", str(source).removeprefix(PREFIX))
+        _tell_phases(manifest)
+        return manifest
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     if corpus is not None:
@@ -90,8 +92,7 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
         return read_manifest(source / "manifest.csv")
     if (source / "bonafide").is_dir() or (source / "spoof").is_dir():
         return read_corpus("folder", source)
-    found = shards_of(source)
-    if found and all(path.suffix == ".tar" or holds_audio(path) for path in found):
+    if any(path.suffix == ".tar" or holds_audio(path) for path in shards_of(source)):
         return read_corpus("shards", source)
     return _unlabelled(source)
 
@@ -108,6 +109,15 @@ def tell_subset(corpus: str, manifest: Manifest) -> None:
     if subsets:
         read = manifest.source.rpartition(":")[2]
         note(f"{name}: the subset {read} (there are {', '.join(subsets)}, {ALL}; {name}:SUBSET)")
+
+
+def _tell_phases(manifest: Manifest) -> None:
+    """Say that a challenge's phases lie side by side: figures over all of them are others."""
+    phases = manifest.table["phase"].unique() if "phase" in manifest.table else ()
+    if len(phases) > 1:
+        note(
+            f"{manifest.source} holds the phases {', '.join(phases)}: take one, --where phase=eval"
+        )
 
 
 def _unlabelled(root: Path) -> Manifest:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from loradar.corpora.labels import SPLIT_WORDS, label_of
+from loradar.corpora.labels import SPLIT_WORDS, label_of, with_notes
 from loradar.corpora.manifest import Manifest
 from loradar.corpora.shards import Sample, shards
 from loradar.errors import ConfigError, InputError
@@ -113,14 +113,17 @@ def hub_clips(name: str) -> Iterator[Sample]:
         raise InputError(f"{PREFIX}{name}: cannot be had: {reason}") from None
     features = stream.features or {}
     names = getattr(features.get("label"), "names", None)
-    for index, row in enumerate(stream):
+    for index, given in enumerate(stream):
+        row: dict[str, Any] = with_notes(given)
         audio = row.pop("audio")
         if audio.get("bytes") is None:
             raise InputError(f"{PREFIX}{name}: row {index} holds no audio")
         path = Path(audio.get("path") or f"{index:08d}.wav").name
+        label = label_of(row.get("label"), names, f"{PREFIX}{name}: row {index}")
+        if label == "bonafide" and "attack" in row:
+            row["attack"] = ""
         kept = {key: row[key] for key in _TAKEN if key in row}
         others = {key: value for key, value in row.items() if _simple(key, value)}
-        label = label_of(row.get("label"), names, f"{PREFIX}{name}: row {index}")
         corpus = repository.rpartition("/")[2]
         own = {"label": label, "split": SPLIT_WORDS.get(split.lower(), ""), "corpus": corpus}
         yield path, audio["bytes"], {**others, **kept, **own}

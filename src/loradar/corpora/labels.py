@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from loradar.errors import InputError
 
@@ -16,6 +17,31 @@ SPLIT_WORDS = {
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "dev"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "eval"),
 }
+
+#: Where others keep what the manifest has a column for.
+_NOTED = {"attack_id": "attack", "speaker_id": "speaker"}
+
+
+def with_notes(row: Mapping[str, object]) -> dict[str, object]:
+    """Make columns of a column ``notes`` that holds a JSON object, as in the Arena's data sets.
+
+    What the row says itself wins over its notes; ``attack_id`` and ``speaker_id`` become
+    ``attack`` and ``speaker``.
+
+    Examples
+    --------
+    >>> with_notes({"label": 1, "notes": '{"codec": "alaw", "attack_id": "A07"}'})
+    {'codec': 'alaw', 'attack': 'A07', 'label': 1}
+    """
+    text = row.get("notes")
+    if not (isinstance(text, str) and text.startswith("{")):
+        return dict(row)
+    try:
+        noted = json.loads(text)
+    except ValueError:
+        return dict(row)
+    told = {_NOTED.get(key, key): value for key, value in noted.items()}
+    return {**told, **{key: value for key, value in row.items() if key != "notes"}}
 
 
 def label_of(value: object, names: Sequence[str] | None, where: str) -> str:

@@ -15,9 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loradar.audio.archives import AUDIO_COLUMN, SHARDS, member_bytes, members, split_shard
+from loradar.audio.archives import (
+    AUDIO_COLUMN,
+    SHARDS,
+    holds_audio,
+    member_bytes,
+    members,
+    split_shard,
+)
 from loradar.audio.reading import AUDIO_SUFFIXES, MAX_BYTES
-from loradar.corpora.labels import SPLIT_WORDS, label_of
+from loradar.corpora.labels import SPLIT_WORDS, label_of, with_notes
 from loradar.corpora.manifest import Manifest, write_manifest
 from loradar.errors import ConfigError, InputError
 from loradar.files import atomic_path
@@ -175,6 +182,9 @@ def shards(root: Path | str) -> Manifest:
     found = [root] if root.is_file() else shards_of(root)
     if not found:
         found = [path for name in SHARDS for path in sorted(root.rglob(f"*{name}"))]
+    if not root.is_file():
+        # Tables without sound, such as labels.parquet, lie beside shards.
+        found = [path for path in found if path.suffix == ".tar" or holds_audio(path)]
     if not found:
         raise InputError(f"{root}: no shards: *.tar or *.parquet is not there")
     rows = [row for shard in found for row in _rows(shard)]
@@ -196,14 +206,18 @@ def shard_names(paths: Sequence[str]) -> list[str]:
 
 def _rows(shard: Path) -> Iterator[dict[str, Any]]:
     rows = _parquet_rows(shard) if shard.suffix == ".parquet" else _tar_rows(shard)
-    for name, row, classes in rows:
+    for name, given, classes in rows:
+        row = with_notes(given)
         split = str(row.get("split") or "").lower()
-        yield {
+        label = label_of(row.get("label"), classes, f"{shard}/{name}")
+        found = {
             **_texts(row),
             "path": f"{shard.absolute()}/{name}",
-            "label": label_of(row.get("label"), classes, f"{shard}/{name}"),
+            "label": label,
             "split": SPLIT_WORDS.get(split, split),
         }
+        # Lists of trials fill this place for real speech too, with "-" or "bonafide".
+        yield {**found, "attack": ""} if label == "bonafide" else found
 
 
 def _parquet_rows(shard: Path) -> Iterator[tuple[str, dict[str, Any], list[str] | None]]:

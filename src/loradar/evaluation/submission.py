@@ -76,7 +76,8 @@ class Submission:
 def scores_text(trials: pd.DataFrame) -> str:
     """Write ``UTTERANCE SCORE`` a line, in the order of the trials; unscored ones are left out.
 
-    The utterance is the file's name without folder and suffix.
+    The utterance is what a column ``utterance_id`` says, else the file's name without folder and
+    suffix.
 
     Raises
     ------
@@ -85,6 +86,9 @@ def scores_text(trials: pd.DataFrame) -> str:
     """
     scored = trials[trials["score"].notna()]
     names = scored["path"].astype(str).map(lambda path: Path(path).stem)
+    if "utterance_id" in scored:
+        told = scored["utterance_id"].fillna("").astype(str)
+        names = told.where(told != "", names)
     double = names[names.duplicated()]
     if len(double):
         raise InputError(f"two trials are called {double.iloc[0]}: utterances need names apart")
