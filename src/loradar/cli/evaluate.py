@@ -24,7 +24,10 @@ def evaluate(
         metavar="MODEL|SCORES",
     ),
     on: Path | None = typer.Option(
-        None, "--on", metavar="MANIFEST", help="The clips: manifest or corpus folder."
+        None,
+        "--on",
+        metavar="MANIFEST",
+        help="The clips: manifest, corpus folder, shards, or hub:OWNER/NAME[:SPLIT].",
     ),
     corpus: str | None = typer.Option(
         None, "--corpus", help="Read --on as this public corpus, e.g. asvspoof2019_la."

@@ -12,8 +12,8 @@ from loradar.errors import InputError
 def score(
     source: Path = typer.Argument(
         ...,
-        help="Manifest (CSV, Parquet), folder of audio, tar shard, or `-`: a list of files on "
-        "standard input.",
+        help="Manifest (CSV, Parquet), folder of audio, shards, hub:OWNER/NAME[:SPLIT] (a data set "
+        "of the hub), or `-`: a list of files on standard input.",
     ),
     out: Path = typer.Option(..., "-o", "--out", metavar="FILE", help="Score file to write."),
     model: Path | None = typer.Option(
