@@ -49,6 +49,13 @@ def test_the_truth_is_the_truth_to_the_sample(made):
     for recording in made:
         columns = recording.samples.reshape(len(recording.samples), -1)
         assert np.abs(columns).max() <= 1
+        if recording.splice == "side":
+            (span,) = recording.spans
+            spoken = np.flatnonzero(np.abs(columns[:, span.channel - 1] - 0.05) < 1e-3)
+            assert spoken[0] / RATE == pytest.approx(span.start, abs=0.01)
+            assert spoken[-1] / RATE == pytest.approx(span.end, abs=0.01)
+            assert len(spoken) == pytest.approx(len(recording.stretches) * 4 * RATE, rel=0.01)
+            continue
         assert len(recording.spans) == len(recording.stretches)
         for span in recording.spans:
             assert span.spoof == (recording.kind == "spoof")

@@ -55,7 +55,7 @@ class Spliced:
     samples : ndarray of float32, [T] or [T, 2]
         16 kHz.
     spans : tuple of Span
-        Where the stretches are.
+        Where the stretches are; that of a side, from its first turn to its last.
     stretches : tuple of ndarray
         The stretches alone.
     """
@@ -219,6 +219,9 @@ class Splicer:
             line = _LINE * shared.standard_normal(len(clip))
             parts[1 - speaks].append(line.astype(np.float32))
             done += len(clip)
+        if what == "side" and spans:
+            # All of a side's turns are one stretch: on the line between them nobody speaks.
+            spans = [Span(spans[0].start, spans[-1].end, kind == "spoof", side + 1)]
         return Spliced(
             name=f"call-{what}-{kind}-{number:03d}",
             kind=kind,
