@@ -1,6 +1,7 @@
 import json
 
 import pandas as pd
+import soundfile as sf
 
 
 def test_a_model_and_a_score_file_in_one_report(loradar, tiny_model, tiny_corpus, tmp_path):
@@ -39,6 +40,25 @@ def test_a_run_of_a_grid_brings_its_own_scores(loradar, tmp_path):
     assert "<h2>By group</h2>" in page
     assert "&quot;steps&quot;: 7" in page
     assert "<audio" not in page
+    assert "the clips were not found" in ended.err
+
+
+def test_a_run_of_a_grid_knows_where_its_clips_lie(loradar, tmp_path, spoken):
+    run = tmp_path / "runs" / "lfcc" / "A" / "0"
+    run.mkdir(parents=True)
+    (tmp_path / "clips").mkdir()
+    for name in "ab":
+        sf.write(tmp_path / "clips" / f"{name}.wav", spoken(0.5), 16_000)
+    (run / "scores.csv").write_text("path,label,score\na.wav,bonafide,1\nb.wav,spoof,0\n")
+    (run / "cell.json").write_text(json.dumps({"on": "clips/table.csv"}))
+    table = tmp_path / "clips" / "table.csv"
+    table.write_text("path,label\na.wav,bonafide\nb.wav,spoof\n")
+    for more in ((), ("--on", table)):
+        ended = loradar("report", run, "-o", tmp_path / "r.html", "--resamples", "0", *more)
+        assert ended.code == 0, ended.err
+        page = (tmp_path / "r.html").read_text(encoding="utf-8")
+        assert page.count("<audio") == 2
+        assert "lfcc/A/0" in page
 
 
 def test_mistakes_are_one_line_and_leave_nothing(loradar, tiny_model, tmp_path):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loradar.cli.trials import Conditions
     from loradar.corpora.manifest import Manifest
 
-SCORES = "scores.csv"
+SCORES, CELL = "scores.csv", "cell.json"
 TEXTS = {
     "config.json": "model",
     "recipe.yaml": "recipe",
@@ -117,6 +117,11 @@ def report(
             )
         )
     folders = [path.parent for path in (*([on] if on else []), *runs)]
+    folders += [found.parent for run in runs if (found := _clips_of(run)) is not None]
+    if clips and not any(_is_there(system.trials["path"], folders) for system in systems):
+        note(
+            "the clips were not found: the report has no sound (--on MANIFEST says where they lie)"
+        )
     command = shlex.join(["loradar", *(Path(word).name or word for word in sys.argv[1:])])
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     parts = sections(systems, command=command, made=made, clips=clips, folders=folders)
@@ -125,11 +130,14 @@ def report(
 
 
 def _names(runs: list[Path]) -> list[str]:
-    """Name systems by their last path, and by more of it where that is the same."""
+    """Name systems by their last path, runs of a grid (and equal names) by more of it."""
     from loradar.cli.trials import model_name
     from loradar.errors import InputError
 
-    names = [model_name(run) for run in runs]
+    names = [
+        "/".join(run.absolute().parts[-3:]) if (run / CELL).is_file() else model_name(run)
+        for run in runs
+    ]
     if len(set(names)) < len(names):
         names = ["/".join(run.parts[-3:]) for run in runs]
     if len(set(names)) < len(names):
@@ -153,7 +161,7 @@ def _trials(
 ) -> pd.DataFrame:
     from loradar.cli.trials import file_trials, is_model, keep_rows, trials_of
 
-    if is_model(run) and manifest is None:
+    if is_model(run) and (manifest is None or _is_scored_alone(run)):
         run = run / SCORES
     table = None if is_model(run) else file_trials(run, None, None)
     if table is not None and "label" in table and (table["label"] != "").any():
@@ -164,6 +172,31 @@ def _trials(
         # A run of a grid lists every clip of the benchmark, scored or not.
         table = table[table["score"].notna()].reset_index(drop=True)
     return table
+
+
+def _is_scored_alone(run: Path) -> bool:
+    """Whether a run's folder holds scores and no model: a baseline of a grid."""
+    return (run / SCORES).is_file() and not (run / "config.json").is_file()
+
+
+def _clips_of(run: Path) -> Path | None:
+    """Return the manifest that a grid scored a run on, seen from here or from the grid."""
+    import json
+
+    try:
+        named = Path(json.loads((run / CELL).read_text(encoding="utf-8"))["on"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    places = (Path.cwd(), *run.absolute().parents)
+    return next((found for place in places if (found := place / named).exists()), None)
+
+
+def _is_there(paths: pd.Series[str], folders: list[Path]) -> bool:
+    """Whether the first of the clips is there: one look is enough to tell."""
+    from loradar.audio.archives import is_clip
+
+    first = Path(str(paths.iloc[0]))
+    return any(is_clip(folder / first) for folder in (Path(), *folders))
 
 
 def _require_both(name: str, table: pd.DataFrame) -> None:
