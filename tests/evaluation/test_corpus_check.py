@@ -58,6 +58,15 @@ def test_faults(corpus):
     assert "s12" not in report.speaker_leaks
 
 
+def test_silence(tmp_path):
+    for name, samples in (("zeros", np.zeros(9_600)), ("quiet", np.full(9_600, 2**-15))):
+        sf.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="PCM_16")
+    table = pd.DataFrame({"path": ["zeros.wav", "quiet.wav"]})
+    report = check_corpus(Manifest(table, folder=tmp_path))
+    (problem,) = report.problems
+    assert (problem.problem, problem.path) == ("silent", str(tmp_path / "zeros.wav"))
+
+
 def test_shortcuts_are_found_and_named(corpus):
     found = {each.feature: each for each in check_corpus(corpus).shortcuts}
     assert found["level (dB)"].auc > 0.9 and found["level (dB)"].suspicious

@@ -157,6 +157,8 @@ def _files(
             continue
         if clip.seconds < min_seconds:
             found.append(Problem(clip.path, "too_short", f"{clip.seconds:.2f} s"))
+        if clip.zeros == 1.0:
+            found.append(Problem(clip.path, "silent", "every sample is 0"))
         if clip.sample_rate != expected:
             found.append(Problem(clip.path, "rate", f"{clip.sample_rate} Hz, not {expected} Hz"))
     return found
