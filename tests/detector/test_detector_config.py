@@ -89,8 +89,23 @@ def test_one_switch_chooses_among_the_sections_of_a_recipe():
         ({"adaptation": {"mode": "moe_lora", "moe_lora": {"expert": 4}}}, "expert"),
         ({"adaptation": {"mode": "moe_lora", "moe_lora": {"experts": 0}}}, "experts"),
         (
-            {"encoder": {"type": "huggingface", "id": "x", "freeze_feature_encoder": False}},
+            {
+                "encoder": {"type": "huggingface", "id": "x", "freeze_feature_encoder": False},
+                "adaptation": {"mode": "frozen"},
+            },
             "keeps the encoder fixed",
+        ),
+        (
+            {
+                "encoder": {
+                    "type": "huggingface",
+                    "id": "x",
+                    "freeze_feature_encoder": False,
+                    "frozen_dtype": "bfloat16",
+                },
+                "adaptation": {"mode": "lora"},
+            },
+            "must be float32",
         ),
     ],
 )

@@ -33,7 +33,9 @@ class HuggingFaceEncoderConfig(_Section):
         the first layer and the output of every layer, each normalised.
     freeze_feature_encoder : bool, optional
         Keep the convolutions before the transformer fixed. Default: only in the modes that keep
-        the whole encoder fixed (``frozen``, ``lora``, ``moe_lora``), which allow nothing else.
+        the whole encoder fixed (``frozen``, ``lora``, ``moe_lora``). False in ``lora`` and
+        ``moe_lora`` trains them in full beside the adapters: traces of synthesis lie in fine
+        detail, which attention alone cannot bring back once the convolutions have dropped it.
     frozen_dtype : {"float32", "bfloat16"}
         Precision of a fixed encoder's weights and arithmetic; adapters, routers and back-end stay
         float32. bfloat16 halves the base's memory, and its time where the processor has
@@ -219,11 +221,25 @@ class DetectorConfig(_Section):
             raise ConfigError(
                 "a huggingface encoder needs a back-end: backend.name aasist or linear"
             )
-        elif mode != "full" and self.encoder.freeze_feature_encoder is False:
+        elif mode == "frozen" and self.encoder.freeze_feature_encoder is False:
             raise ConfigError(
-                f"encoder.freeze_feature_encoder is false, but mode {mode} keeps the encoder fixed"
+                "encoder.freeze_feature_encoder is false, but mode frozen keeps the encoder fixed"
+            )
+        elif self.trains_feature_encoder and self.encoder.frozen_dtype != "float32":
+            raise ConfigError(
+                "encoder.freeze_feature_encoder is false: what is trained must be float32, so "
+                "leave encoder.frozen_dtype at float32"
             )
         return self
+
+    @property
+    def trains_feature_encoder(self) -> bool:
+        """Whether the convolutions below a fixed, adapted transformer are trained in full."""
+        return (
+            isinstance(self.encoder, HuggingFaceEncoderConfig)
+            and self.adaptation.mode in ("lora", "moe_lora")
+            and self.encoder.freeze_feature_encoder is False
+        )
 
     def with_mixture(self, mixture: MoeLoraConfig) -> DetectorConfig:
         """Return the configuration with another mixture; mode ``lora`` becomes ``moe_lora``."""

@@ -22,6 +22,7 @@ from loradar.moe_lora import MoeLora, MoeLoraConfig, inject
 
 #: Order of the logits.
 SPOOF, BONAFIDE = 0, 1
+_MODEL = "encoder.model."  # before the names of the encoder's own tensors
 
 
 class Detector(nn.Module):
@@ -53,10 +54,11 @@ class Detector(nn.Module):
         self._minimum: int | None = None
         self._base = {} if encoder is None else dict(encoder.model.named_parameters())
         self._base_buffers = (
-            set()
-            if encoder is None
-            else {f"encoder.model.{n}" for n, _ in encoder.model.named_buffers()}
+            set() if encoder is None else {f"{_MODEL}{n}" for n, _ in encoder.model.named_buffers()}
         )
+        self._open = ""  # where the part of a fixed encoder is that is trained all the same
+        if encoder is not None and config.trains_feature_encoder:
+            self._open = encoder.feature_encoder + "."
 
     @property
     def config(self) -> DetectorConfig:
@@ -205,7 +207,7 @@ class Detector(nn.Module):
         The tensors are the model's own, not copies.
         """
         fixed = {id(p) for p in self._base.values() if not p.requires_grad}
-        skip = self._base_buffers if self.keeps_encoder else set()
+        skip = {n for n in self._base_buffers if self.keeps_encoder and not self._is_open(n)}
         return {
             name: tensor
             for name, tensor in self.whole_state().items()
@@ -225,10 +227,16 @@ class Detector(nn.Module):
     def base_tensors(self) -> dict[str, Tensor]:
         """Return the encoder's own tensors under the names they had before injection.
 
-        Parameters, and the buffers that are saved with them (statistics of batch norms).
+        Parameters, and the buffers that are saved with them (statistics of batch norms). Without
+        those of a feature encoder that is trained.
         """
         buffers = {n: t for n, t in self.whole_state().items() if n in self._base_buffers}
-        return {**self._base, **{n.removeprefix("encoder.model."): t for n, t in buffers.items()}}
+        tensors: dict[str, Tensor] = {**self._base}
+        tensors |= {n.removeprefix(_MODEL): t for n, t in buffers.items()}
+        return {n: t for n, t in tensors.items() if not self._is_open(_MODEL + n)}
+
+    def _is_open(self, name: str) -> bool:
+        return bool(self._open) and name.startswith(_MODEL + self._open)
 
     def train(self, mode: bool = True) -> Detector:
         """Switch to training or evaluation.
@@ -243,6 +251,8 @@ class Detector(nn.Module):
             self.backend.eval()
         if self.keeps_encoder and self.encoder is not None:
             self.encoder.model.eval()
+            if self._open:
+                self.encoder.model.get_submodule(self._open[:-1]).train()
             if self.mixture is not None:
                 self.mixture.train()
         return self
@@ -300,6 +310,13 @@ def _build(config: DetectorConfig, *, probe: bool) -> Detector:
     if detector.keeps_encoder:
         encoder.freeze_feature_encoder()
         encoder.model.requires_grad_(False).to(getattr(torch, config.encoder.frozen_dtype))
+        if config.trains_feature_encoder:
+            if not encoder.feature_encoder:
+                raise ConfigError(
+                    "encoder.freeze_feature_encoder is false, but this encoder has no feature "
+                    "encoder that could be trained by itself"
+                )
+            encoder.model.get_submodule(encoder.feature_encoder).requires_grad_(True)
     elif config.encoder.freeze_feature_encoder:
         encoder.freeze_feature_encoder()
     mixture = config.adaptation.mixture

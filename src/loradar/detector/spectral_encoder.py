@@ -13,6 +13,7 @@ class SpectralEncoder(StackEncoder):
     """``SpectralModel``; its projections are ``q_proj``, ``k_proj``, ``v_proj``, ``out_proj``."""
 
     supports_padding = True
+    feature_encoder = "stem"
 
     def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
         super().__init__(model, layers, learned_mix=learned_mix)
