@@ -55,6 +55,7 @@ def splices(
     Example: `loradar splices loradar/embedded --on manifest.csv -o splices/`
     """
     import json
+    import tempfile
     from dataclasses import asdict
 
     from loradar.cli.console import OUTPUT, reporting, write_output
@@ -82,11 +83,11 @@ def splices(
     amount = Amount(per_cell, seconds, long, 60 * minutes)
     splicer = Splicer(clips.table, amount, seed, voices)
     loaded = load_model(model, engine=engine)
-    with reporting("recordings") as progress:
+    with tempfile.TemporaryDirectory() as room, reporting("recordings") as progress:
         found = judge_spliced(
             loaded,
             splicer,
-            folder,
+            folder if keep else Path(room),
             prior=prior,
             batch_size=batch_size,
             keep=keep,
