@@ -67,10 +67,14 @@ def test_texts_of_the_challenges_are_read(tmp_path: Path) -> None:
     }
     of_5 = read_scores(_file(tmp_path, "filename\tcm-score\nE_1\t-4.5\n", "s.tsv"))
     assert of_5.to_dict("list") == {"path": ["E_1"], "score": [-4.5]}
-    with pytest.raises(InputError, match="line 1: 3 cells, expected 2"):
+    labelled = read_scores(_file(tmp_path, "0.wav 0.2 fake\n1.wav 0.9 bona-fide\n", "w.txt"))
+    assert labelled["label"].tolist() == ["spoof", "bonafide"]
+    with pytest.raises(InputError, match="line 1, column score: 'A11'"):
         read_scores(_file(tmp_path, "E_1 A11 -4.5\n", "t.txt"))
-    with pytest.raises(InputError, match="line 2, column label: 'fake'"):
-        read_scores(_file(tmp_path, "E_1 A11 spoof 1\nE_2 - fake 2\n", "u.txt"))
+    with pytest.raises(InputError, match="line 1: 5 cells, expected 2"):
+        read_scores(_file(tmp_path, "E_1 A11 - spoof -4.5\n", "t.txt"))
+    with pytest.raises(InputError, match="line 2, column label: 'who'"):
+        read_scores(_file(tmp_path, "E_1 A11 spoof 1\nE_2 - who 2\n", "u.txt"))
     with pytest.raises(InputError, match="no trial below the header"):
         read_scores(_file(tmp_path, "filename\tcm-score\n", "v.tsv"))
 

@@ -2,8 +2,9 @@
 
 A score file is a CSV table ``path,label,attack,corpus,score,llr,p_spoof,verdict,reason,seconds``
 (at least ``path,score``), or blank-separated text (``.txt``, ``.tsv``) as published systems give
-it: ``path score`` (ASVspoof 2021), ``path attack label score`` (2019), or columns with a header
-(``filename cm-score``, ASVspoof 5); all plain or gzipped. Higher scores are more bona fide.
+it: ``path score`` (ASVspoof 2021), ``path attack label score`` (2019), ``path score label``, or
+columns with a header (``filename cm-score``, ASVspoof 5); all plain or gzipped. Their labels may be
+real and fake too. Higher scores are more bona fide.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from loradar.corpora.labels import LABELS as WORDS
 from loradar.errors import InputError
 from loradar.files import atomic_path
 
@@ -38,7 +40,11 @@ NUMBERS = ("score", "llr", "p_spoof", "seconds")
 SAID = ("score", "llr", "p_spoof", "verdict", "reason")
 LABELS = ("bonafide", "spoof")
 #: Columns of texts without a header, by their number.
-_TEXTS = {2: ["path", "score"], 4: ["path", "attack", "label", "score"]}
+_TEXTS = {
+    2: ["path", "score"],
+    3: ["path", "score", "label"],
+    4: ["path", "attack", "label", "score"],
+}
 _OTHER_NAMES = {"filename": "path", "cm-score": "score"}
 
 
@@ -87,6 +93,8 @@ def read_scores(path: Path | str) -> pd.DataFrame:
     for name in NUMBERS:
         if name in header:
             table[name] = _numbers(table[name], lines, f"{path}", name)
+    if "label" in header and _is_plain(path):
+        table["label"] = table["label"].map(lambda word: WORDS.get(word.lower(), word))
     if "label" in header:
         wrong = ~table["label"].isin(["", *LABELS])
         _complain_first(
