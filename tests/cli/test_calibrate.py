@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import soundfile as sf
 
 
@@ -32,6 +33,30 @@ def test_calibrate_writes_thresholds_that_detect_uses(
     verdict = json.loads(loradar("detect", "--model", model, "--json", clip).out)
     assert verdict["verdict"] == "UNCERTAIN"
     assert verdict["reasons"] == ["weak_evidence"]
+
+
+def test_a_model_learns_its_calibration_from_scores_of_models_like_it(
+    loradar, tiny_model, tmp_path
+):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    rng = np.random.default_rng(0)
+    rows = ["path,label,speaker,score"]
+    for n in range(400):
+        label, centre = (("bonafide", 2.0), ("spoof", -1.0))[n % 2]
+        rows.append(f"{n}.wav,{label},s{n % 40},{centre + rng.standard_normal():.4f}")
+    scores = tmp_path / "scores.csv"
+    scores.write_text("\n".join(rows))
+    ended = loradar("calibrate", model, "--learn-on", scores, "--json")
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    written = json.loads((model / "calibration.json").read_text())
+    assert written == report["calibration"]
+    # Two normal classes 3 apart, of unit variance: LLR = 3 x - 1.5.
+    assert abs(written["slope"] - 3) < 0.8 and abs(written["intercept"] + 1.5) < 0.8
+    assert report["verdicts"]["bonafide"]["right"] > 0.85
+    both = loradar("calibrate", model, "--learn-on", scores, "--on", scores)
+    assert both.code == 2 and "--on MANIFEST, or" in both.err
 
 
 def test_too_few_clips_are_a_plain_error(loradar, tiny_model, tiny_corpus):

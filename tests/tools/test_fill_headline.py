@@ -1,6 +1,5 @@
 """The winners of inner folds go into the headline's values by a fixed rule."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -15,11 +14,8 @@ GRIDS = ROOT / "recipes" / "grids"
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("fill", ROOT / "tools" / "fill_headline.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def fill(tool):
+    return tool("fill_headline")
 
 
 def write_choice(path, winners):
@@ -28,7 +24,7 @@ def write_choice(path, winners):
 
 
 @pytest.mark.parametrize("name", ["whisper", "embedded"])
-def test_each_method_takes_its_winners_settings(tool, tmp_path, name):
+def test_each_method_takes_its_winners_settings(fill, tmp_path, name):
     inner = yaml.safe_load((GRIDS / f"inner_{name}.yaml").read_text())
     named = list(inner["variants"])
     full = next(v for v in named if v.endswith("_decay"))
@@ -45,7 +41,7 @@ def test_each_method_takes_its_winners_settings(tool, tmp_path, name):
         },
     )
     before = headline.read_text()
-    assert tool.main([str(GRIDS / f"inner_{name}.yaml"), str(tmp_path / "choice.json"),
+    assert fill.main([str(GRIDS / f"inner_{name}.yaml"), str(tmp_path / "choice.json"),
                       str(headline)]) == 0  # fmt: skip
     text = headline.read_text()
     assert [r for r in text.splitlines() if r[:1] == "#"] == [
@@ -63,11 +59,11 @@ def test_each_method_takes_its_winners_settings(tool, tmp_path, name):
     assert recipes["moe_lora", "A"]["adaptation"]["moe_lora"]["granularity"] == "utterance"
 
 
-def test_a_fold_without_a_choice_is_one_line(tool, tmp_path, capsys):
+def test_a_fold_without_a_choice_is_one_line(fill, tmp_path, capsys):
     write_choice(tmp_path / "choice.json", {})
     headline = GRIDS / "headline_whisper.yaml"
     before = headline.read_text()
-    code = tool.main([str(GRIDS / "inner_whisper.yaml"), str(tmp_path / "choice.json"),
+    code = fill.main([str(GRIDS / "inner_whisper.yaml"), str(tmp_path / "choice.json"),
                       str(headline)])  # fmt: skip
     assert code == 2 and headline.read_text() == before
     assert "no choice for fold A" in capsys.readouterr().err

@@ -70,7 +70,11 @@ def calibrate(
         "repeated.",
     ),
     learn_on: Path | None = typer.Option(
-        None, "--learn-on", metavar="SCORES", help="SCORES: fit on this other score file instead."
+        None,
+        "--learn-on",
+        metavar="SCORES",
+        help="Fit on this other score file instead. A model: say, on what models like it say of "
+        "attacks that each of them left out.",
     ),
     use: Path | None = typer.Option(
         None, "--use", metavar="FILE", help="SCORES: apply a saved calibration; needs no labels."
@@ -91,6 +95,7 @@ def calibrate(
 
     Example: `loradar calibrate runs/mine --on calls.csv --where split=dev`;
     `loradar calibrate loradar/embedded --on calls.csv -o runs/for_calls`;
+    `loradar calibrate runs/mine --learn-on left_out_scores.csv`;
     `loradar calibrate scores.csv -o calibrated.csv --cost 0.05,1,10 --plot calibration.png`
     """
     import json
@@ -99,7 +104,7 @@ def calibrate(
     from loradar.cli.console import note, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
-    from loradar.cli.trials import filtered, is_model, model_trials
+    from loradar.cli.trials import file_trials, filtered, is_model, keep_rows, model_trials
     from loradar.embedded import detector_folder, names_detector
     from loradar.errors import InputError
     from loradar.evaluation.fitting import fit_and_check
@@ -127,16 +132,19 @@ def calibrate(
             as_json,
         )
         return
-    if on is None:
-        raise InputError("say which clips: --on MANIFEST")
-    if learn_on or use or save or plot:
-        raise InputError("--learn-on, --use, --save and --plot are for score files")
+    if (on is None) == (learn_on is None):
+        raise InputError("say which clips: --on MANIFEST, or their scores: --learn-on SCORES")
+    if use or save or plot:
+        raise InputError("--use, --save and --plot are for score files")
     costs = parse_costs(cost) if cost else []
     source = detector_folder() if names_detector(model) else model
     target = None if dry_run else _target(source, out)
-    conditions = {"split": ["dev"], **parse_where(where)}
-    clips = filtered(read_source(on, corpus), conditions)
-    trials = model_trials(model, clips, windows="all", batch_size=16)
+    if learn_on is not None:
+        trials = keep_rows(file_trials(learn_on, None, None), parse_where(where), learn_on)
+    elif on is not None:
+        conditions = {"split": ["dev"], **parse_where(where)}
+        clips = filtered(read_source(on, corpus), conditions)
+        trials = model_trials(model, clips, windows="all", batch_size=16)
     calibration, report = fit_and_check(
         trials, by=by or "speaker", right=right, method=method or "logistic"
     )

@@ -1,0 +1,60 @@
+"""Scores of what each model of a leave-one-out grid never heard."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from loradar.corpora.manifest import read_manifest
+from loradar.evaluation.scorefile import read_scores
+from loradar.evaluation.suites.mini import GROUPS, HUMAN
+
+
+@pytest.fixture(scope="module")
+def crossfit(tool):
+    return tool("crossfit_scores")
+
+
+@pytest.fixture
+def benchmark(tiny_corpus, tmp_path):
+    """The tiny corpus with groups and splits as the mini benchmark has them."""
+    table = read_manifest(tiny_corpus).table
+    real = (table["label"] == "bonafide").to_numpy()
+    turns = np.arange(len(table))
+    table["group"] = np.where(real, HUMAN, np.array(GROUPS, object)[turns % len(GROUPS)])
+    table["split"] = np.array(["train", "dev", "eval"], object)[turns // 2 % 3]
+    table["matched"], table["pair_id"] = "yes", ""
+    table.to_csv(tmp_path / "table.csv", index=False)
+    return tmp_path / "table.csv"
+
+
+def test_no_eval_clip_and_nothing_a_model_heard(crossfit, benchmark, tiny_model, tmp_path):
+    left_out = GROUPS[:2]
+    for group in left_out:
+        run = tmp_path / "grid" / "moe_lora" / group / "0"
+        shutil.copytree(tiny_model, run)
+        (run / "suite.json").write_text(json.dumps({"fold": f"without_{group}"}))
+    out = tmp_path / "crossfit.csv"
+    assert crossfit.main([str(tmp_path / "grid"), "--on", str(benchmark), "-o", str(out)]) == 0
+    found = read_scores(out)
+    found["path"] = found["path"].str.rpartition(":")[2]
+    table = pd.read_csv(benchmark, keep_default_na=False)
+    split = dict(zip(table["path"], table["split"], strict=True))
+    assert found["score"].notna().all()
+    assert set(found["path"].map(split)) <= {"train", "dev"}
+    for group in left_out:
+        mine = found[found["left_out"] == f"without_{group}"]
+        assert set(mine["group"]) <= {group, HUMAN}
+        human = mine[mine["group"] == HUMAN]
+        assert set(human["path"].map(split)) == {"dev"}
+        wanted = table[(table["group"] == group) & (table["split"] != "eval")]
+        assert set(mine.loc[mine["group"] == group, "path"]) == set(wanted["path"])
+
+
+def test_a_folder_without_runs_is_one_line(crossfit, benchmark, tmp_path, capsys):
+    code = crossfit.main([str(tmp_path), "--on", str(benchmark), "-o", str(tmp_path / "x.csv")])
+    assert code == 2
+    assert "no finished run" in capsys.readouterr().err
+    assert not (tmp_path / "x.csv").exists()

@@ -1,0 +1,92 @@
+"""Scores of attacks that each model left out, for calibrating one that heard them all.
+
+    python tools/crossfit_scores.py runs/logo_embedded --variant moe_lora \
+        --on ../shared/speech/labelled.csv -o runs/embedded/crossfit.csv
+    loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit.csv
+
+FOLDER is a grid that leaves one group out in turn (`loradar grid`). From each run: the train and
+dev clips of the group it left out, and the human dev clips, which none of them trained on. No eval
+clip. A model calibrated on clips like those it was trained on would be far too sure of attacks it
+never heard; these scores are of such attacks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from loradar.audio.reading import load_audio
+from loradar.corpora.manifest import read_manifest
+from loradar.detector.checkpoint import load_detector
+from loradar.detector.scorer import score_clips
+from loradar.errors import InputError, LoradarError
+from loradar.evaluation.compare.runs import SUITE
+from loradar.evaluation.scorefile import write_scores
+from loradar.evaluation.suites.mini import HUMAN, ood_groups
+
+COLUMNS = ["path", "label", "attack", "corpus", "speaker", "group", "matched", "pair_id"]
+
+
+def held_out(table: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """Return the clips that a fold's model has not heard and that may choose thresholds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The benchmark: ``group`` and ``split``.
+    fold : str
+        Of `loradar.evaluation.suites.mini.FOLDS`.
+    """
+    group, split = table["group"], table["split"]
+    spoofs = group.isin(ood_groups(fold)) & split.isin(["train", "dev"])
+    return table[spoofs | ((group == HUMAN) & (split == "dev"))]
+
+
+def crossfit(folder: Path, variant: str, on: Path) -> pd.DataFrame:
+    """Score what each run of ``folder/variant`` left out.
+
+    Raises
+    ------
+    InputError
+        There is no such run.
+    """
+    table = read_manifest(on).table
+    found = []
+    for suite in sorted((folder / variant).glob(f"*/*/{SUITE}")):
+        fold = json.loads(suite.read_text(encoding="utf-8"))["fold"]
+        clips = held_out(table, fold)
+        detector = load_detector(suite.parent)
+        audio = (load_audio(path) for path in clips["path"])
+        scores = [clip.score for clip in score_clips(detector, audio)]
+        kept = clips[[name for name in COLUMNS if name in clips]]
+        # A human clip is a trial of each run, so a trial is named by both.
+        run = f"{fold}:{suite.parent.name}:"
+        found.append(kept.assign(path=run + kept["path"], score=scores, left_out=fold))
+        print(f"{suite.parent}: {len(clips)} clips", file=sys.stderr, flush=True)
+    if not found:
+        raise InputError(f"{folder / variant}: no finished run of a grid")
+    return pd.concat(found, ignore_index=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the grid's runs")
+    parser.add_argument("--variant", default="moe_lora")
+    parser.add_argument("--on", type=Path, required=True, metavar="TABLE", help="the benchmark")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
+    given = parser.parse_args(arguments)
+    try:
+        write_scores(given.out, crossfit(given.folder, given.variant, given.on))
+    except (LoradarError, OSError) as error:
+        print(f"crossfit_scores: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
