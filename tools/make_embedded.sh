@@ -44,15 +44,33 @@ if [ ! -e $runs/encoder/README.md ]; then
         $(resume $runs/encoder/recipe.yaml)
 fi
 
-say "5/7 detector"
+labelled=../shared/speech/labelled.csv
+recipe=embedded
+if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
+
+say "5/7 detector ($recipe)"
 if [ ! -e $runs/detector/README.md ]; then
-    "$bin/loradar" train recipes/embedded.yaml -o $runs/detector \
+    "$bin/loradar" train recipes/$recipe.yaml -o $runs/detector \
         $(resume $runs/detector/recipe.yaml)
 fi
 
 say "6/7 calibration"
 if ! grep -q thresholds $runs/detector/calibration.json; then
-    "$bin/loradar" calibrate $runs/detector --on $runs/copies/manifest.csv --where split=dev
+    if [ $recipe = embedded ]; then
+        "$bin/loradar" calibrate $runs/detector --on $runs/copies/manifest.csv --where split=dev
+    else
+        # On attacks that models like it left out, each with the encoder that never heard them.
+        for fold in a b; do
+            if [ ! -e runs/encoder_$fold/README.md ]; then
+                "$bin/loradar" pretrain recipes/encoder_$fold.yaml -o runs/encoder_$fold \
+                    $(resume runs/encoder_$fold/recipe.yaml)
+            fi
+        done
+        "$bin/loradar" grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded
+        "$bin/python" tools/crossfit_scores.py runs/logo_embedded --on "$labelled" \
+            -o $runs/crossfit.csv
+        "$bin/loradar" calibrate $runs/detector --learn-on $runs/crossfit.csv
+    fi
 fi
 
 say "7/7 into the package"

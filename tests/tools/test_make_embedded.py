@@ -33,23 +33,24 @@ esac
 @pytest.fixture
 def make(tmp_path):
     """Run the script in a folder of its own; give the exit code and the calls."""
-    (tmp_path / "tools").mkdir()
-    shutil.copy(SCRIPT, tmp_path / "tools")
-    weights = tmp_path / "src" / "loradar" / "vocoders" / "weights"
+    root = tmp_path / "repository"
+    (root / "tools").mkdir(parents=True)
+    shutil.copy(SCRIPT, root / "tools")
+    weights = root / "src" / "loradar" / "vocoders" / "weights"
     weights.mkdir(parents=True)
     for family in ("istft", "gan", "codec"):
         (weights / f"{family}.safetensors").touch()
     for name, text in (("loradar", LORADAR), ("python", PYTHON)):
-        (tmp_path / "bin").mkdir(exist_ok=True)
-        (tmp_path / "bin" / name).write_text(text)
-        (tmp_path / "bin" / name).chmod(0o755)
+        (root / "bin").mkdir(exist_ok=True)
+        (root / "bin" / name).write_text(text)
+        (root / "bin" / name).chmod(0o755)
 
     def run(speech="", fail=""):
-        calls = tmp_path / "calls"
+        calls = root / "calls"
         calls.unlink(missing_ok=True)
-        environment = {**os.environ, "BIN": str(tmp_path / "bin"), "SPEECH": str(speech)}
+        environment = {**os.environ, "BIN": str(root / "bin"), "SPEECH": str(speech)}
         done = subprocess.run(
-            [tmp_path / "tools" / SCRIPT.name],
+            [root / "tools" / SCRIPT.name],
             env={**environment, "FAIL": fail},
             capture_output=True,
             text=True,
@@ -88,6 +89,25 @@ def test_all_steps_in_order_and_none_twice(make, tmp_path):
     code, calls, _ = make()
     assert code == 0
     assert [call.split()[:3][-1] for call in calls] == ["copies", "runs/embedded/detector"]
+
+
+def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path):
+    labelled = tmp_path / "shared" / "speech" / "labelled.csv"
+    labelled.parent.mkdir(parents=True)
+    labelled.touch()
+    code, calls, told = make(speech=tmp_path)
+    assert code == 0, told
+    starts = [
+        "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
+        "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
+        "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
+        "loradar grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded",
+        "tools/crossfit_scores.py runs/logo_embedded --on ../shared/speech/labelled.csv",
+        "loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit.csv",
+        "tools/install_embedded.py runs/embedded/encoder runs/embedded/detector",
+    ]
+    for call, start in zip(calls[-len(starts) :], starts, strict=True):
+        assert call.startswith(start)
 
 
 @pytest.mark.parametrize("step", ["vocoder", "pretrain", "train"])

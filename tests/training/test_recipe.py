@@ -20,7 +20,7 @@ SMALL = {
 }
 
 
-OTHERS = ("vocoder_", "pretrain_", "embedded_encoder")
+OTHERS = ("vocoder_", "pretrain_", "embedded_encoder", "encoder_")
 DETECTORS = sorted(p for p in RECIPES.glob("*.yaml") if not p.stem.startswith(OTHERS))
 
 

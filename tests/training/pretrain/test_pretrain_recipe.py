@@ -8,7 +8,7 @@ from loradar.training.pretrain.recipe import parse_pretrain_recipe, read_pretrai
 from loradar.training.pretrain.run import build_model
 
 FOLDER = Path(__file__).resolve().parents[3] / "recipes"
-RECIPES = sorted(FOLDER.glob("pretrain_*.yaml"))
+RECIPES = sorted([*FOLDER.glob("pretrain_*.yaml"), *FOLDER.glob("encoder_*.yaml")])
 EMBEDDED = FOLDER / "embedded_encoder.yaml"
 
 
