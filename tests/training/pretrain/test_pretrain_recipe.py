@@ -8,11 +8,11 @@ from loradar.training.pretrain.recipe import parse_pretrain_recipe, read_pretrai
 from loradar.training.pretrain.run import build_model
 
 FOLDER = Path(__file__).resolve().parents[3] / "recipes"
-RECIPES = sorted([*FOLDER.glob("pretrain_*.yaml"), *FOLDER.glob("encoder_*.yaml")])
-EMBEDDED = FOLDER / "embedded_encoder.yaml"
+RECIPES = sorted(FOLDER.glob("pretrain_*.yaml"))
+EMBEDDED = [FOLDER / f"{name}.yaml" for name in ("embedded_encoder", "encoder_a", "encoder_b")]
 
 
-@pytest.mark.parametrize("path", [*RECIPES, EMBEDDED], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [*RECIPES, *EMBEDDED], ids=lambda p: p.stem)
 def test_every_recipe_in_the_tree_is_valid_small_and_named_like_its_file(path):
     recipe = read_pretrain_recipe(path)
     assert recipe.name == path.stem
@@ -32,6 +32,16 @@ def test_the_comparison_differs_in_what_its_names_say():
         assert recipe.data == base.data
         assert recipe.augmentation == base.augmentation
         assert recipe.front_end == base.front_end
+
+
+def test_fold_encoders_never_hear_what_their_fold_leaves_out():
+    whole, a, b = (read_pretrain_recipe(path).model_dump() for path in EMBEDDED)
+    assert {"istft", "flow", "codec"} <= set(a["data"]["without"]["attack"])
+    assert "gan" in b["data"]["without"]["attack"]
+    for other in (a, b):
+        assert {n for n in whole if other[n] != whole[n]} == {"name", "data"}
+        neural = set(other["data"]["also"][0]["train"]["attack"])
+        assert not neural & set(other["data"]["without"]["attack"])
 
 
 @pytest.mark.parametrize(
