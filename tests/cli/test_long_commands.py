@@ -1,9 +1,28 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+
+from loradar.inference.model import Model
+
+
+class Loudness:
+    """Windows of a second: the quieter half is spoof."""
+
+    window = 16_000
+
+    def score_windows(self, batch):
+        return 200 * (np.sqrt((batch**2).mean(axis=1)) - 0.045), {}
+
+
+@pytest.fixture
+def loudness(monkeypatch):
+    """The model of every command: no torch, so that small passes cost little."""
+    model = Model(Loudness(), None, "loudness")
+    monkeypatch.setattr("loradar.inference.model.load_model", lambda *_, **__: model)
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +45,11 @@ SMALL = ("--per-cell", 1, "--long", 1, "--seconds", 10, "--minutes", 0.5)
 
 
 def test_splices_are_measured_and_the_results_written(
-    loradar, tiny_model, voices, tmp_path, monkeypatch
+    loradar, loudness, voices, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("loradar.corpora.spliced.LENGTHS", ("1", "several"))
     out = tmp_path / "out"
-    done = loradar("splices", tiny_model, "--on", voices, "-o", out, *SMALL, "--json")
+    done = loradar("splices", "loudness", "--on", voices, "-o", out, *SMALL, "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert report == json.loads((out / "results.json").read_text())
@@ -48,7 +67,7 @@ def test_splices_are_measured_and_the_results_written(
     spans[~spans["path"].str.contains("#")].to_csv(tmp_path / "spans.csv", index=False)
     again = loradar("evaluate", out / "verdicts.jsonl", "--spans", tmp_path / "spans.csv", "--json")
     assert again.code == 0, again.err
-    refused = loradar("splices", tiny_model, "--on", voices, "-o", out)
+    refused = loradar("splices", "loudness", "--on", voices, "-o", out)
     assert refused.code == 2 and "holds other files" in refused.err
 
 
