@@ -14,7 +14,7 @@ from loradar.training.stream import arguments
 @pytest.fixture
 def two_cores(monkeypatch):
     monkeypatch.setattr(readers, "usable_cores", lambda: 2)
-    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: "fork")
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
 
@@ -35,8 +35,14 @@ def test_auto_leaves_the_model_a_core(two_cores, monkeypatch, cores, accelerator
 
 
 def test_no_process_where_it_would_start_anew(two_cores, monkeypatch):
-    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
-    assert reading_processes("auto") == 0
+    for method in ("spawn", "forkserver"):
+        monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none, m=method: m)
+        assert reading_processes("auto") == 0
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: None)
+    for first, expected in (("fork", 1), ("spawn", 0)):
+        methods = [first, "forkserver"]
+        monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda m=methods: m)
+        assert reading_processes("auto") == expected
     assert reading_processes(2) == 2
 
 

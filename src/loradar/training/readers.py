@@ -28,7 +28,10 @@ def reading_processes(asked: int | Literal["auto"]) -> int:
     """
     if asked != "auto":
         return asked
-    if multiprocessing.get_start_method() != "fork" or multiprocessing.current_process().daemon:
+    # Asking without allow_none would fix the method for the whole program; the default comes first.
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    starts = chosen or multiprocessing.get_all_start_methods()[0]
+    if starts != "fork" or multiprocessing.current_process().daemon:
         return 0
     # torchrun starts several processes on one machine.
     spare = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1
