@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from loradar.detector.config import HuggingFaceEncoderConfig
-from loradar.detector.filterbank_encoder import FilterbankEncoder
 from loradar.detector.pretrained import load_model, make_model
-from loradar.detector.spectral_encoder import SpectralEncoder
 from loradar.detector.spectral_model import MODEL_TYPE
 from loradar.detector.speech_encoder import SpeechEncoder
-from loradar.detector.waveform_encoder import WaveformEncoder
-from loradar.detector.whisper import WhisperSpeechEncoder
 from loradar.errors import ConfigError
 
-#: By the ``model_type`` of transformers. XLSR and XLS-R are of type wav2vec2.
-ENCODERS: dict[str, Any] = {
-    "wav2vec2": WaveformEncoder,
-    "hubert": WaveformEncoder,
-    "wavlm": WaveformEncoder,
-    "wav2vec2-bert": FilterbankEncoder,
-    "whisper": WhisperSpeechEncoder,
-    MODEL_TYPE: SpectralEncoder,
+#: Module and class by the ``model_type`` of transformers. XLSR and XLS-R are of type wav2vec2.
+#: Imported when they are asked for: what one kind needs of transformers can cost seconds.
+ENCODERS = {
+    "wav2vec2": ("waveform_encoder", "WaveformEncoder"),
+    "hubert": ("waveform_encoder", "WaveformEncoder"),
+    "wavlm": ("waveform_encoder", "WaveformEncoder"),
+    "wav2vec2-bert": ("filterbank_encoder", "FilterbankEncoder"),
+    "whisper": ("whisper", "WhisperSpeechEncoder"),
+    MODEL_TYPE: ("spectral_encoder", "SpectralEncoder"),
 }
 
 
@@ -54,7 +52,7 @@ def build_encoder(config: HuggingFaceEncoderConfig) -> SpeechEncoder:
         count = len(model.encoder.layers)
     if config.layers is not None and config.layers > count:
         raise ConfigError(f"{source}: layers is {config.layers}, but the encoder has {count}")
-    encoder: SpeechEncoder = ENCODERS[kind](
-        model, config.layers, learned_mix=config.layer_mix == "learned"
-    )
+    module, name = ENCODERS[kind]
+    made: Any = getattr(import_module(f"loradar.detector.{module}"), name)
+    encoder: SpeechEncoder = made(model, config.layers, learned_mix=config.layer_mix == "learned")
     return encoder

@@ -7,13 +7,12 @@ from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
 from loradar.detector.front_end import valid_samples
-from loradar.detector.log_spectrum import BINS, LogSpectrum
+from loradar.detector.log_spectrum import BINS, FRONT_END, LogSpectrum
 from loradar.detector.waveform_encoder import StackEncoder
 from loradar.errors import ConfigError
 
 SAMPLE_RATE, WINDOW, HOP, POINTS, BANDS = 16_000, 400, 160, 512, 80
-#: The key of a model's configuration that chooses what it reads.
-FRONT_END, MEL, LOG_SPECTRUM = "loradar_front_end", "mel", "log_spectrum"
+MEL, LOG_SPECTRUM = "mel", "log_spectrum"  # what `FRONT_END` may say
 
 
 class LogFilterbank(nn.Module):

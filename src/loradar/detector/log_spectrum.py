@@ -19,6 +19,9 @@ BINS = LAST_BIN - FIRST_BIN + 1
 FLOOR = 1e-3
 
 
+#: The key of a transformers configuration that says what its model reads.
+FRONT_END = "loradar_front_end"
+
 Count = TypeVar("Count", int, Tensor)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from loradar.detector.filterbank_encoder import FRONT_END
+from loradar.detector.log_spectrum import FRONT_END
 from loradar.detector.spectral_model import MODEL_TYPE, SpectralConfig, SpectralModel
 from loradar.embedded import ENCODER_ID, encoder_folder
 from loradar.errors import ConfigError, InputError

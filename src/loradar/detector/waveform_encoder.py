@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from loradar.detector.front_end import valid_samples
 from loradar.detector.speech_encoder import LayerMix, SpeechEncoder
-from loradar.detector.wavlm import call_projections_as_modules
 
 
 class StackEncoder(SpeechEncoder):
@@ -80,6 +79,9 @@ class WaveformEncoder(StackEncoder):
         super().__init__(model, layers, learned_mix=learned_mix)
         config: Any = model.config
         if config.model_type == "wavlm":
+            # Here, since it imports as much of transformers as all the rest together.
+            from loradar.detector.wavlm import call_projections_as_modules
+
             call_projections_as_modules(model)
         # Group norm in the first convolution takes its statistics over time, padding included.
         self.supports_padding = config.feat_extract_norm == "layer"
