@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from loradar.cli.detect import verdict_lines
+from loradar.inference.verdict import Segment, Verdict
+
 KEYS = {
     "path",
     "verdict",
@@ -54,6 +57,17 @@ def test_for_people_there_is_a_line_and_a_timeline(loradar, tiny_model, tmp_path
     assert "p_spoof" in first
     assert rest[0].startswith("    00:00.0-00:0")
     assert any(line.endswith(" no speech") for line in rest)
+
+
+def test_a_gap_that_would_show_as_nothing_parts_no_line():
+    spans = ((0.0, 30.1), (30.4, 60.0), (62.0, 90.0))
+    parts = tuple(Segment(start, end, 0.1, 2.0, "BONAFIDE") for start, end in spans)
+    verdict = Verdict("a.wav", "BONAFIDE", 0.1, 2.0, 2.0, segments=parts, seconds=90.3)
+    assert [line.split()[:2] for line in verdict_lines(verdict)[1:]] == [
+        ["00:00-01:00", "human"],
+        ["01:00-01:02", "no"],
+        ["01:02-01:30", "human"],
+    ]
 
 
 def test_the_channels_of_a_call_are_told_apart(loradar, tiny_model, tmp_path, spoken):

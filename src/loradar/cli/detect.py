@@ -113,10 +113,10 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 def _timeline(verdict: Verdict) -> list[str]:
     """``00:31-00:37 spoof``, a line a stretch, where there is more than one."""
     rows: list[tuple[float, float, str, float | None]] = []
-    end = 0.0
+    end, digits = 0.0, 1 if verdict.seconds < 20 else 0
     for part in verdict.segments:
         name, p_spoof, start = _NAMES[part.verdict], part.p_spoof, part.start
-        if start > end:
+        if round(start, digits) > round(end, digits):
             rows.append((end, start, "no speech", None))
         elif rows and rows[-1][2] == name:
             # Neighbours of one name are one line, with the surest of their numbers.
@@ -124,11 +124,10 @@ def _timeline(verdict: Verdict) -> list[str]:
             p_spoof = max((p_spoof, before or 0.5), key=lambda p: abs(p - 0.5))
         rows.append((start, part.end, name, p_spoof))
         end = part.end
-    if rows and verdict.seconds > end:
+    if rows and round(verdict.seconds, digits) > round(end, digits):
         rows.append((end, verdict.seconds, "no speech", None))
     if len(rows) < 2:
         return []
-    digits = 1 if verdict.seconds < 20 else 0
     return [
         f"    {_clock(start, digits)}-{_clock(stop, digits)} "
         + (name if p_spoof is None else f"{name:<10} p_spoof {p_spoof:.3f}")
