@@ -2,11 +2,13 @@
 
     python tools/crossfit_scores.py runs/logo_embedded --variant moe_lora \
         --on ../shared/speech/labelled.csv -o runs/embedded/crossfit.csv
-    loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit.csv
+    python tools/crossfit_scores.py ... --split eval -o runs/embedded/crossfit_eval.csv
+    loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit.csv \
+        --check-on runs/embedded/crossfit_eval.csv
 
 FOLDER is a grid that leaves one group out in turn (`loradar grid`). From each run: the train and
-dev clips of the group it left out, and the human dev clips, which none of them trained on. No eval
-clip. A model calibrated on clips like those it was trained on would be far too sure of attacks it
+dev clips of the group it left out, and the human dev clips, which none of them trained on; with
+--split eval, to check, the eval clips of both. A model calibrated on clips like those it was trained on would be far too sure of attacks it
 never heard; these scores are of such attacks.
 """
 
@@ -31,8 +33,8 @@ from loradar.evaluation.suites.mini import HUMAN, ood_groups
 COLUMNS = ["path", "label", "attack", "corpus", "speaker", "group", "matched", "pair_id"]
 
 
-def held_out(table: pd.DataFrame, fold: str) -> pd.DataFrame:
-    """Return the clips that a fold's model has not heard and that may choose thresholds.
+def held_out(table: pd.DataFrame, fold: str, split: str = "dev") -> pd.DataFrame:
+    """Return the clips that a fold's model has not heard: to choose thresholds, or to check them.
 
     Parameters
     ----------
@@ -40,13 +42,16 @@ def held_out(table: pd.DataFrame, fold: str) -> pd.DataFrame:
         The benchmark: ``group`` and ``split``.
     fold : str
         Of `loradar.evaluation.suites.mini.FOLDS`.
+    split : {"dev", "eval"}
+        ``dev`` takes the train clips of the group left out too.
     """
-    group, split = table["group"], table["split"]
-    spoofs = group.isin(ood_groups(fold)) & split.isin(["train", "dev"])
-    return table[spoofs | ((group == HUMAN) & (split == "dev"))]
+    group = table["group"]
+    splits = ["train", "dev"] if split == "dev" else [split]
+    spoofs = group.isin(ood_groups(fold)) & table["split"].isin(splits)
+    return table[spoofs | ((group == HUMAN) & (table["split"] == split))]
 
 
-def crossfit(folder: Path, variant: str, on: Path) -> pd.DataFrame:
+def crossfit(folder: Path, variant: str, on: Path, split: str) -> pd.DataFrame:
     """Score what each run of ``folder/variant`` left out.
 
     Raises
@@ -58,7 +63,7 @@ def crossfit(folder: Path, variant: str, on: Path) -> pd.DataFrame:
     found = []
     for suite in sorted((folder / variant).glob(f"*/*/{SUITE}")):
         fold = json.loads(suite.read_text(encoding="utf-8"))["fold"]
-        clips = held_out(table, fold)
+        clips = held_out(table, fold, split)
         detector = load_detector(suite.parent)
         audio = (load_audio(path) for path in clips["path"])
         scores = [clip.score for clip in score_clips(detector, audio)]
@@ -78,10 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the grid's runs")
     parser.add_argument("--variant", default="moe_lora")
     parser.add_argument("--on", type=Path, required=True, metavar="TABLE", help="the benchmark")
+    parser.add_argument("--split", choices=["dev", "eval"], default="dev")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     given = parser.parse_args(arguments)
     try:
-        write_scores(given.out, crossfit(given.folder, given.variant, given.on))
+        write_scores(given.out, crossfit(given.folder, given.variant, given.on, given.split))
     except (LoradarError, OSError) as error:
         print(f"crossfit_scores: {error}", file=sys.stderr)
         return 2

@@ -67,9 +67,12 @@ if ! grep -q thresholds $runs/detector/calibration.json; then
             fi
         done
         "$bin/loradar" grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded
-        "$bin/python" tools/crossfit_scores.py runs/logo_embedded --on "$labelled" \
-            -o $runs/crossfit.csv
-        "$bin/loradar" calibrate $runs/detector --learn-on $runs/crossfit.csv
+        for split in dev eval; do
+            "$bin/python" tools/crossfit_scores.py runs/logo_embedded --on "$labelled" \
+                --split $split -o $runs/crossfit_$split.csv
+        done
+        "$bin/loradar" calibrate $runs/detector --learn-on $runs/crossfit_dev.csv \
+            --check-on $runs/crossfit_eval.csv
     fi
 fi
 

@@ -55,6 +55,11 @@ def test_a_model_learns_its_calibration_from_scores_of_models_like_it(
     # Two normal classes 3 apart, of unit variance: LLR = 3 x - 1.5.
     assert abs(written["slope"] - 3) < 0.8 and abs(written["intercept"] + 1.5) < 0.8
     assert report["verdicts"]["bonafide"]["right"] > 0.85
+    asked = ["calibrate", model, "--learn-on", scores, "--check-on", scores]
+    whole = json.loads(loradar(*asked, "--dry-run", "--json").out)
+    assert whole["fitted"] == whole["checked"] == {"bonafide": 200, "spoof": 200}
+    priced = loradar(*asked, "--cost", "0.05,1,10")
+    assert priced.code == 2 and "without --cost" in priced.err
     both = loradar("calibrate", model, "--learn-on", scores, "--on", scores)
     assert both.code == 2 and "--on MANIFEST, or" in both.err
 

@@ -53,6 +53,13 @@ def test_no_eval_clip_and_nothing_a_model_heard(crossfit, benchmark, tiny_model,
         assert set(mine.loc[mine["group"] == group, "path"]) == set(wanted["path"])
 
 
+def test_eval_clips_alone_check(crossfit, benchmark):
+    table = pd.read_csv(benchmark, keep_default_na=False)
+    clips = crossfit.held_out(table, f"without_{GROUPS[0]}", "eval")
+    assert set(clips["split"]) == {"eval"}
+    assert HUMAN in set(clips["group"]) <= {GROUPS[0], HUMAN}
+
+
 def test_a_folder_without_runs_is_one_line(crossfit, benchmark, tmp_path, capsys):
     code = crossfit.main([str(tmp_path), "--on", str(benchmark), "-o", str(tmp_path / "x.csv")])
     assert code == 2

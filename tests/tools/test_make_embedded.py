@@ -97,13 +97,15 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     labelled.touch()
     code, calls, told = make(speech=tmp_path)
     assert code == 0, told
+    crossfit = "tools/crossfit_scores.py runs/logo_embedded"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded",
-        "tools/crossfit_scores.py runs/logo_embedded --on ../shared/speech/labelled.csv",
-        "loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit.csv",
+        f"{crossfit} --on ../shared/speech/labelled.csv --split dev",
+        f"{crossfit} --on ../shared/speech/labelled.csv --split eval",
+        "loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit_dev.csv",
         "tools/install_embedded.py runs/embedded/encoder runs/embedded/detector",
     ]
     for call, start in zip(calls[-len(starts) :], starts, strict=True):

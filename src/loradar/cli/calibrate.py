@@ -76,6 +76,12 @@ def calibrate(
         help="Fit on this other score file instead. A model: say, on what models like it say of "
         "attacks that each of them left out.",
     ),
+    check_on: Path | None = typer.Option(
+        None,
+        "--check-on",
+        metavar="SCORES",
+        help="A model with --learn-on: fit on all of that, and check on this score file.",
+    ),
     use: Path | None = typer.Option(
         None, "--use", metavar="FILE", help="SCORES: apply a saved calibration; needs no labels."
     ),
@@ -136,17 +142,22 @@ def calibrate(
         raise InputError("say which clips: --on MANIFEST, or their scores: --learn-on SCORES")
     if use or save or plot:
         raise InputError("--use, --save and --plot are for score files")
+    if check_on is not None and (learn_on is None or cost):
+        raise InputError("--check-on goes with --learn-on, and without --cost")
     costs = parse_costs(cost) if cost else []
     source = detector_folder() if names_detector(model) else model
     target = None if dry_run else _target(source, out)
+    check: pd.DataFrame | None = None
     if learn_on is not None:
         trials = keep_rows(file_trials(learn_on, None, None), parse_where(where), learn_on)
+        if check_on is not None:
+            check = keep_rows(file_trials(check_on, None, None), parse_where(where), check_on)
     elif on is not None:
         conditions = {"split": ["dev"], **parse_where(where)}
         clips = filtered(read_source(on, corpus), conditions)
         trials = model_trials(model, clips, windows="all", batch_size=16)
     calibration, report = fit_and_check(
-        trials, by=by or "speaker", right=right, method=method or "logistic"
+        trials, by=by or "speaker", right=right, method=method or "logistic", check=check
     )
     report["operating_points"] = _points(trials, by or "speaker", calibration, costs)
     if target is not None:
@@ -236,6 +247,8 @@ def _points(
     from loradar.evaluation.crossfit import operating_point
     from loradar.evaluation.fitting import labelled, split_halves
 
+    if not costs:
+        return []
     known = labelled(trials)
     checked = known[~split_halves(known, by)]
     llr = calibration.llr(checked["score"].to_numpy(np.float64))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from loradar.errors import ConfigError, InputError
 from loradar.evaluation.calibration import Calibration, fit
-from loradar.evaluation.det import BoolArray
+from loradar.evaluation.det import BoolArray, FloatArray
 from loradar.evaluation.isotonic import fit_isotonic
 from loradar.evaluation.metrics import cllr
 from loradar.evaluation.spline import fit_spline
@@ -129,7 +129,12 @@ def labelled(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_and_check(
-    trials: pd.DataFrame, *, by: str = "speaker", right: float = 0.9, method: str = "logistic"
+    trials: pd.DataFrame,
+    *,
+    by: str = "speaker",
+    right: float = 0.9,
+    method: str = "logistic",
+    check: pd.DataFrame | None = None,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Fit score -> LLR and verdict thresholds on half of the trials, and check them on the rest.
 
@@ -144,6 +149,8 @@ def fit_and_check(
         Share of given verdicts that are to be right at equal priors.
     method : {"logistic", "isotonic", "spline"}
         See `fit_by`.
+    check : DataFrame, optional
+        Check on these trials instead, and fit on all of ``trials``.
 
     Returns
     -------
@@ -161,20 +168,31 @@ def fit_and_check(
         When there is no such method.
     """
     known = labelled(trials)
-    first = split_halves(known, by)
-    real = (known["label"] == "bonafide").to_numpy()
-    score = known["score"].to_numpy(np.float64)
-    calibration = fit_by(method, score[first], real[first])
-    thresholds = fit_thresholds(calibration.llr(score[first]), real[first], right)
+    if check is None:
+        first = split_halves(known, by)
+        learnt, checked = known[first], known[~first]
+    else:
+        learnt, checked = known, labelled(check)
+    score, real = _arrays(learnt)
+    calibration = fit_by(method, score, real)
+    thresholds = fit_thresholds(calibration.llr(score), real, right)
     calibration = replace(calibration, thresholds=thresholds)
-    llr = calibration.llr(score[~first])
+    score, truth = _arrays(checked)
+    llr = calibration.llr(score)
     report = {
-        "fitted": _counts(real[first]),
-        "checked": _counts(real[~first]),
-        "cllr": cllr(llr[real[~first]], llr[~real[~first]]),
-        "verdicts": check_verdicts(llr, real[~first], thresholds),
+        "fitted": _counts(real),
+        "checked": _counts(truth),
+        "cllr": cllr(llr[truth], llr[~truth]),
+        "verdicts": check_verdicts(llr, truth, thresholds),
     }
     return calibration, report
+
+
+def _arrays(trials: pd.DataFrame) -> tuple[FloatArray, BoolArray]:
+    return (
+        trials["score"].to_numpy(np.float64),
+        (trials["label"] == "bonafide").to_numpy(dtype=bool),
+    )
 
 
 def _counts(real: BoolArray) -> dict[str, int]:
