@@ -8,8 +8,8 @@
 
 FOLDER is a grid that leaves one group out in turn (`loradar grid`). From each run: the train and
 dev clips of the group it left out, and the human dev clips, which none of them trained on; with
---split eval, to check, the eval clips of both. A model calibrated on clips like those it was trained on would be far too sure of attacks it
-never heard; these scores are of such attacks.
+--split eval, to check, the eval clips of both. A model calibrated on clips like those it was
+trained on would be far too sure of attacks it never heard; these scores are of such attacks.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_eval_clips_alone_check(crossfit, benchmark):
     table = pd.read_csv(benchmark, keep_default_na=False)
     clips = crossfit.held_out(table, f"without_{GROUPS[0]}", "eval")
     assert set(clips["split"]) == {"eval"}
-    assert HUMAN in set(clips["group"]) <= {GROUPS[0], HUMAN}
+    assert GROUPS[0] in set(clips["group"]) <= {GROUPS[0], HUMAN}
 
 
 def test_a_folder_without_runs_is_one_line(crossfit, benchmark, tmp_path, capsys):
