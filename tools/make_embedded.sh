@@ -71,7 +71,7 @@ if ! grep -q thresholds $runs/detector/calibration.json; then
             "$bin/python" tools/crossfit_scores.py runs/logo_embedded --on "$labelled" \
                 --split $split -o $runs/crossfit_$split.csv
         done
-        "$bin/loradar" calibrate $runs/detector --learn-on $runs/crossfit_dev.csv \
+        "$bin/loradar" calibrate $runs/detector --right 0.95 --learn-on $runs/crossfit_dev.csv \
             --check-on $runs/crossfit_eval.csv
     fi
 fi

@@ -105,7 +105,7 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
         "loradar grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded",
         f"{crossfit} --on ../shared/speech/labelled.csv --split dev",
         f"{crossfit} --on ../shared/speech/labelled.csv --split eval",
-        "loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit_dev.csv",
+        "loradar calibrate runs/embedded/detector --right 0.95 --learn-on runs/embedded/crossfit_",
         "tools/install_embedded.py runs/embedded/encoder runs/embedded/detector",
     ]
     for call, start in zip(calls[-len(starts) :], starts, strict=True):
