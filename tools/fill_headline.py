@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from loradar.detector.config import AdaptationConfig
 from loradar.errors import InputError
 from loradar.files import write_text
 from loradar.training.recipe import read_values
@@ -50,27 +51,19 @@ def filled(inner: dict[str, Any], choice: dict[str, Any], headline: dict[str, An
             given = dict(each.split("=", 1) for each in inner["variants"][winner])
             for name in block["values"]:
                 setting = name.removeprefix(f"{method}_")
-                if setting == name or _belongs_to_another(name, method, winners):
-                    continue
-                block["values"][name] = str(_value(setting, given, recipe, method))
+                if setting != name:
+                    block["values"][name] = str(_value(setting, given, recipe, method))
     return headline
-
-
-def _belongs_to_another(name: str, method: str, methods: dict[str, str]) -> bool:
-    """Say whether a longer method's name fits better: lora_rank is not lo's."""
-    return any(len(m) > len(method) and name.startswith(f"{m}_") for m in methods)
 
 
 def _value(setting: str, given: dict[str, str], recipe: dict[str, Any], method: str) -> Any:
     for key, value in given.items():
         if key.rpartition(".")[2] == setting:
             return value
-    for section in (recipe["training"], recipe["adaptation"].get(method) or {}):
+    adaptation = AdaptationConfig.model_validate({**recipe["adaptation"], "mode": method})
+    for section in (recipe["training"], adaptation.model_dump().get(method) or {}):
         if setting in section:
             return section[setting]
-    defaults = {"orthogonality_weight": 0.0, "granularity": "frame", "layer_decay": 1.0}
-    if setting in defaults:
-        return defaults[setting]
     raise InputError(f"{method}: neither its winner nor the recipe gives {setting}")
 
 
