@@ -213,6 +213,22 @@ def test_spec_augment_draws_in_pre_training_alone():
         assert not torch.equal(encoder(clip)[0], quiet)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_spec_augment_draws_in_training_where_the_recipe_asks(mode):
+    quiet = {**SPECTRAL, "hidden_dropout": 0.0, "attention_dropout": 0.0}
+    model = detector(quiet, mode, spec_augment=True)
+    clip = torch.randn(2, 16_000)
+    with torch.no_grad():
+        model.encoder.model.stem.eval()  # what is left to differ are the masks
+        assert not torch.equal(model(clip), model(clip))
+        assert torch.equal(model.eval()(clip), model(clip))
+
+
+def test_spec_augment_is_refused_where_no_spectrogram_is_read():
+    with pytest.raises(ConfigError, match="spec_augment is true, but encoder.config reads no log"):
+        build_encoder(HuggingFaceEncoderConfig(config=CONFORMER, spec_augment=True))
+
+
 def test_a_fixed_stem_keeps_its_statistics_in_full_training():
     model = detector(SPECTRAL, "full", freeze_feature_encoder=True)
     stem = {n: t.clone() for n, t in model.encoder.model.stem.state_dict().items()}

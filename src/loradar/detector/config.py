@@ -40,6 +40,9 @@ class HuggingFaceEncoderConfig(_Section):
         Precision of a fixed encoder's weights and arithmetic; adapters, routers and back-end stay
         float32. bfloat16 halves the base's memory, and its time where the processor has
         instructions for it. Mode ``full`` trains float32 weights and makes no use of it.
+    spec_augment : bool
+        In training, set random strips of the log spectrogram to zero, as the spectrogram CNN does
+        (Park et al. 2019, arXiv 1904.08779). For encoders that read it (``loradar-spectral``).
     """
 
     type: Literal["huggingface"] = "huggingface"
@@ -50,6 +53,7 @@ class HuggingFaceEncoderConfig(_Section):
     layer_mix: Literal["last", "learned"] = "last"
     freeze_feature_encoder: bool | None = None
     frozen_dtype: Literal["float32", "bfloat16"] = "float32"
+    spec_augment: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> HuggingFaceEncoderConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.pretrained import load_model, make_model
@@ -54,5 +54,11 @@ def build_encoder(config: HuggingFaceEncoderConfig) -> SpeechEncoder:
         raise ConfigError(f"{source}: layers is {config.layers}, but the encoder has {count}")
     module, name = ENCODERS[kind]
     made: Any = getattr(import_module(f"loradar.detector.{module}"), name)
-    encoder: SpeechEncoder = made(model, config.layers, learned_mix=config.layer_mix == "learned")
-    return encoder
+    encoder: Any = made(model, config.layers, learned_mix=config.layer_mix == "learned")
+    if config.spec_augment:
+        if not hasattr(encoder, "spec_augment"):
+            raise ConfigError(
+                f"encoder.spec_augment is true, but {source} reads no log spectrogram; leave it out"
+            )
+        encoder.spec_augment = True
+    return cast(SpeechEncoder, encoder)
