@@ -81,8 +81,8 @@ def step(detector):
 def test_the_convolutions_move_and_the_transformer_stays(config, name, mode):
     detector = make({"config": config}, mode)
     model = detector.encoder.model
-    part = model.get_submodule(name)
-    inside = {id(p) for p in part.parameters()}
+    parts = (model.get_submodule(name), model.feature_projection)
+    inside = {id(p) for part in parts for p in part.parameters()}
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     step(detector)
     adapters = {id(p) for p in detector.mixture.parameters()}
@@ -110,7 +110,8 @@ def test_what_was_trained_is_saved_and_the_base_is_checked(base, tmp_path):
     saved = load_file(tmp_path / "model" / "model.safetensors")
     assert "encoder.model.stem.conv.weight" in saved
     assert "encoder.model.stem.norm.running_mean" in saved
-    assert "encoder.model.feature_projection.weight" not in saved
+    assert "encoder.model.feature_projection.weight" in saved
+    assert "encoder.model.encoder.layers.0.feed_in.weight" not in saved
     again = load_detector(tmp_path / "model")
     clips = torch.randn(2, 9_000)
     with torch.no_grad():

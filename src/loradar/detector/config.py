@@ -34,8 +34,9 @@ class HuggingFaceEncoderConfig(_Section):
     freeze_feature_encoder : bool, optional
         Keep the convolutions before the transformer fixed. Default: only in the modes that keep
         the whole encoder fixed (``frozen``, ``lora``, ``moe_lora``). False in ``lora`` and
-        ``moe_lora`` trains them in full beside the adapters: traces of synthesis lie in fine
-        detail, which attention alone cannot bring back once the convolutions have dropped it.
+        ``moe_lora`` trains them, and the projection behind them, in full beside the adapters:
+        traces of synthesis lie in fine detail, which attention alone cannot bring back once the
+        convolutions have dropped it.
     frozen_dtype : {"float32", "bfloat16"}
         Precision of a fixed encoder's weights and arithmetic; adapters, routers and back-end stay
         float32. bfloat16 halves the base's memory, and its time where the processor has

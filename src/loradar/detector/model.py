@@ -56,9 +56,10 @@ class Detector(nn.Module):
         self._base_buffers = (
             set() if encoder is None else {f"{_MODEL}{n}" for n, _ in encoder.model.named_buffers()}
         )
-        self._open = ""  # where the part of a fixed encoder is that is trained all the same
+        # The parts of a fixed encoder that are trained all the same.
+        self._open: tuple[str, ...] = ()
         if encoder is not None and config.trains_feature_encoder:
-            self._open = encoder.feature_encoder + "."
+            self._open = encoder.feature_encoder
 
     @property
     def config(self) -> DetectorConfig:
@@ -236,7 +237,7 @@ class Detector(nn.Module):
         return {n: t for n, t in tensors.items() if not self._is_open(_MODEL + n)}
 
     def _is_open(self, name: str) -> bool:
-        return bool(self._open) and name.startswith(_MODEL + self._open)
+        return name.startswith(tuple(f"{_MODEL}{part}." for part in self._open))
 
     def train(self, mode: bool = True) -> Detector:
         """Switch to training or evaluation.
@@ -251,8 +252,8 @@ class Detector(nn.Module):
             self.backend.eval()
         if self.keeps_encoder and self.encoder is not None:
             self.encoder.model.eval()
-            if self._open:
-                self.encoder.model.get_submodule(self._open[:-1]).train()
+            for part in self._open:
+                self.encoder.model.get_submodule(part).train()
             if self.mixture is not None:
                 self.mixture.train()
         return self
@@ -316,7 +317,8 @@ def _build(config: DetectorConfig, *, probe: bool) -> Detector:
                     "encoder.freeze_feature_encoder is false, but this encoder has no feature "
                     "encoder that could be trained by itself"
                 )
-            encoder.model.get_submodule(encoder.feature_encoder).requires_grad_(True)
+            for part in encoder.feature_encoder:
+                encoder.model.get_submodule(part).requires_grad_(True)
     elif config.encoder.freeze_feature_encoder:
         encoder.freeze_feature_encoder()
     mixture = config.adaptation.mixture

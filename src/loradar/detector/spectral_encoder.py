@@ -20,7 +20,7 @@ class SpectralEncoder(StackEncoder):
     """
 
     supports_padding = True
-    feature_encoder = "stem"
+    feature_encoder = ("stem", "feature_projection")
 
     def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
         super().__init__(model, layers, learned_mix=learned_mix)

@@ -51,9 +51,9 @@ class SpeechEncoder(nn.Module, ABC):
         Samples from one frame to the next, mostly 320 (20 ms).
     supports_padding : bool
         Whether a clip in a padded batch gets what it gets alone.
-    feature_encoder : str
-        Where in ``model`` the convolutions before the transformer are; empty where there are none
-        to be trained by themselves.
+    feature_encoder : tuple of str
+        Where in ``model`` the convolutions before the transformer are, and the projection behind
+        them; empty where there are none to be trained by themselves.
     """
 
     model: nn.Module
@@ -61,7 +61,7 @@ class SpeechEncoder(nn.Module, ABC):
     width: int
     hop: int
     supports_padding: bool
-    feature_encoder: str = ""
+    feature_encoder: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> torch.dtype:

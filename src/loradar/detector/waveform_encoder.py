@@ -73,7 +73,7 @@ class StackEncoder(SpeechEncoder):
 class WaveformEncoder(StackEncoder):
     """``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``."""
 
-    feature_encoder = "feature_extractor"
+    feature_encoder = ("feature_extractor", "feature_projection")
 
     def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
         super().__init__(model, layers, learned_mix=learned_mix)
