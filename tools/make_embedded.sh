@@ -14,7 +14,7 @@ say() { printf '== %s\n' "$*" >&2; }
 # `resume FILE`: the option, where a run has left FILE.
 resume() { if [ -e "$1" ]; then echo --resume; fi; }
 
-say "1/7 speech"
+say "1/8 speech"
 if [ ! -e $runs/speech.csv ]; then
     if [ ! -d "${SPEECH:-}" ]; then
         echo "where is LibriSpeech test-clean? make embedded SPEECH=path/to/LibriSpeech" >&2
@@ -23,7 +23,7 @@ if [ ! -e $runs/speech.csv ]; then
     "$bin/python" tools/speech_manifest.py "$SPEECH" -o $runs/speech.csv
 fi
 
-say "2/7 vocoders, where their weights are not installed"
+say "2/8 vocoders, where their weights are not installed"
 for family in istft gan flow codec; do
     if [ ! -e "src/loradar/vocoders/weights/$family.safetensors" ]; then
         folder=$runs/vocoder_$family
@@ -33,28 +33,34 @@ for family in istft gan flow codec; do
     fi
 done
 
-say "3/7 copies"
+say "3/8 copies"
 # Exit code 1: some clips were left out (skipped.csv says why); the manifest is complete.
 "$bin/loradar" corpus copies $runs/speech.csv -o $runs/copies --attacks $attacks --per-clip 6 \
     --seconds 4 || [ $? -eq 1 ]
-
-say "4/7 encoder"
-if [ ! -e $runs/encoder/README.md ]; then
-    "$bin/loradar" pretrain recipes/embedded_encoder.yaml -o $runs/encoder \
-        $(resume $runs/encoder/recipe.yaml)
-fi
 
 labelled=../shared/speech/labelled.csv
 recipe=embedded
 if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
 
-say "5/7 detector ($recipe)"
+say "4/8 copies of the labelled human clips"
+if [ $recipe = embedded_labelled ]; then
+    "$bin/loradar" corpus copies "$labelled" --where label=bonafide --where split=train \
+        -o $runs/own --attacks istft,gan,codec --per-clip 3 --seed 1 || [ $? -eq 1 ]
+fi
+
+say "5/8 encoder"
+if [ ! -e $runs/encoder/README.md ]; then
+    "$bin/loradar" pretrain recipes/embedded_encoder.yaml -o $runs/encoder \
+        $(resume $runs/encoder/recipe.yaml)
+fi
+
+say "6/8 detector ($recipe)"
 if [ ! -e $runs/detector/README.md ]; then
     "$bin/loradar" train recipes/$recipe.yaml -o $runs/detector \
         $(resume $runs/detector/recipe.yaml)
 fi
 
-say "6/7 calibration"
+say "7/8 calibration"
 if ! grep -q thresholds $runs/detector/calibration.json; then
     if [ $recipe = embedded ]; then
         "$bin/loradar" calibrate $runs/detector --on $runs/copies/manifest.csv --where split=dev
@@ -66,9 +72,9 @@ if ! grep -q thresholds $runs/detector/calibration.json; then
                     $(resume runs/encoder_$fold/recipe.yaml)
             fi
         done
-        "$bin/loradar" grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded
+        "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
         for split in dev eval; do
-            "$bin/python" tools/crossfit_scores.py runs/logo_embedded --on "$labelled" \
+            "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" \
                 --split $split -o $runs/crossfit_$split.csv
         done
         "$bin/loradar" calibrate $runs/detector --right 0.95 --learn-on $runs/crossfit_dev.csv \
@@ -76,5 +82,5 @@ if ! grep -q thresholds $runs/detector/calibration.json; then
     fi
 fi
 
-say "7/7 into the package"
+say "8/8 into the package"
 "$bin/python" tools/install_embedded.py $runs/encoder $runs/detector

@@ -97,12 +97,12 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     labelled.touch()
     code, calls, told = make(speech=tmp_path)
     assert code == 0, told
-    crossfit = "tools/crossfit_scores.py runs/logo_embedded"
+    crossfit = "tools/crossfit_scores.py runs/folds_embedded"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
-        "loradar grid recipes/grids/leave_one_group_out_embedded.yaml -o runs/logo_embedded",
+        "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
         f"{crossfit} --on ../shared/speech/labelled.csv --split dev",
         f"{crossfit} --on ../shared/speech/labelled.csv --split eval",
         "loradar calibrate runs/embedded/detector --right 0.95 --learn-on runs/embedded/crossfit_",
@@ -110,6 +110,8 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     ]
     for call, start in zip(calls[-len(starts) :], starts, strict=True):
         assert call.startswith(start)
+    own = "loradar corpus copies ../shared/speech/labelled.csv --where label=bonafide"
+    assert sum(call.startswith(own) for call in calls) == 1
 
 
 @pytest.mark.parametrize("step", ["vocoder", "pretrain", "train"])
