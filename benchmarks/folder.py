@@ -28,6 +28,7 @@ import xlsr
 from torch import nn
 
 from loradar.audio.reading import SAMPLE_RATE
+from loradar.audio.windows import usual_hop
 from loradar.detector.model import Detector
 from loradar.embedded import DETECTOR, DETECTOR_ID, is_installed
 from loradar.inference.model import Model, load_model
@@ -75,7 +76,7 @@ class PlainLoop:
         if last <= 0:
             windows = [np.resize(samples, size)]
         else:
-            starts = [*range(0, last, size // 2), last]
+            starts = [*range(0, last, usual_hop(size)), last]
             windows = [samples[start : start + size] for start in starts]
         batch = torch.from_numpy(np.stack(windows))
         batch = (batch - batch.mean(1, keepdim=True)) / batch.std(1, keepdim=True)
@@ -257,7 +258,7 @@ def real_time_rows(folder: str | None, count: int) -> list[dict[str, Any]]:
             "better": "higher",
             "ok": value >= REAL_TIME,
             "how": f"loradar score, {count} clips of {SHORTEST_S:g} to {LONGEST_S:g} s "
-            f"({sound:.0f} s), windows overlapping by half, {xlsr.THREADS} threads; least of 3 "
+            f"({sound:.0f} s), windows overlapping by a third, {xlsr.THREADS} threads; least of 3 "
             f"rounds, {min(seconds):.2f} s",
         }
     ]

@@ -12,8 +12,19 @@ from loradar.errors import InputError
 WINDOW = 64_600  # 4.0375 s at 16 kHz, the field's usual training length
 
 
+def usual_hop(length: int) -> int:
+    """Return the samples from window to window: neighbours share a third.
+
+    Examples
+    --------
+    >>> usual_hop(64_600)
+    43066
+    """
+    return max(2 * length // 3, 1)
+
+
 def windows(
-    samples: NDArray[Any], length: int = WINDOW, hop: int = WINDOW // 2
+    samples: NDArray[Any], length: int = WINDOW, hop: int | None = None
 ) -> list[tuple[int, NDArray[Any]]]:
     """Cut a clip into windows that cover all of it.
 
@@ -22,7 +33,7 @@ def windows(
     samples : ndarray, [T]
         The clip.
     length, hop : int
-        Samples of a window, and from the start of one to the next.
+        Samples of a window, and from the start of one to the next (default: `usual_hop`).
 
     Returns
     -------
@@ -36,6 +47,7 @@ def windows(
     [(0, [0, 1, 2]), (2, [2, 3, 4])]
     """
     _check(samples, length)
+    hop = usual_hop(length) if hop is None else hop
     if hop < 1:
         raise InputError(f"a hop of {hop} samples between windows; it must be 1 or more")
     last = len(samples) - length
@@ -67,7 +79,8 @@ class WindowCutter:
     [(1, [1, 2, 3])]
     """
 
-    def __init__(self, length: int = WINDOW, hop: int = WINDOW // 2) -> None:
+    def __init__(self, length: int = WINDOW, hop: int | None = None) -> None:
+        hop = usual_hop(length) if hop is None else hop
         if length < 1 or hop < 1:
             raise InputError(f"windows of {length} samples every {hop}; both must be 1 or more")
         self.length, self.hop = length, hop

@@ -33,7 +33,10 @@ def detect(
         help="`apart`: a verdict a channel; `mix`: of their mean; `auto`: apart for calls.",
     ),
     hop: float | None = typer.Option(
-        None, "--hop", min=0.05, help="Seconds from window to window. Default: half a window."
+        None,
+        "--hop",
+        min=0.05,
+        help="Seconds from window to window. Default: two thirds of a window.",
     ),
     explain: bool = typer.Option(
         False, "--explain", help="Tell which frequency bands and experts the verdict rests on."

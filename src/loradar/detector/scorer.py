@@ -57,7 +57,7 @@ class ClipScores:
 
 
 def cut(samples: np.ndarray, window: int, mode: str = "all") -> list[tuple[int, np.ndarray]]:
-    """Cut a clip into windows that overlap by half; a short clip is tiled to one.
+    """Cut a clip into windows that overlap by a third; a short clip is tiled to one.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def cut(samples: np.ndarray, window: int, mode: str = "all") -> list[tuple[int, 
     """
     if mode == "first":
         samples = samples[:window]
-    return [(int(start), part) for start, part in windows(samples, window, window // 2)]
+    return [(int(start), part) for start, part in windows(samples, window)]
 
 
 def score_clips(

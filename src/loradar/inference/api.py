@@ -104,7 +104,7 @@ class Detector:
         channels : {"auto", "mix", "apart"}
             Whether channels are judged apart; ``auto``: those of a call are.
         hop_s : float, optional
-            Seconds from window to window; default: half a window.
+            Seconds from window to window; default: two thirds of a window.
         batch_size : int
             Windows a forward pass.
 

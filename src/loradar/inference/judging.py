@@ -47,7 +47,7 @@ def detect(
         ``apart`` judges each channel and then the file (`together`), ``mix`` their mean; ``auto``
         keeps two apart where they are the sides of a call (`is_call`).
     hop_s : float, optional
-        Seconds from window to window; default: half a window.
+        Seconds from window to window; default: two thirds of a window.
 
     Yields
     ------

@@ -13,7 +13,7 @@ from loradar.audio.decoders import FloatArray
 from loradar.audio.quality import Quality, QualityMeter
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.audio.streams import stream_audio
-from loradar.audio.windows import WindowCutter
+from loradar.audio.windows import WindowCutter, usual_hop
 from loradar.detector.scorer import ClipScores, WindowScorer
 
 #: How much of a file tells whether its two channels are two sides of a call, in s.
@@ -73,7 +73,7 @@ class Scanner:
     batch_size : int
         Windows a forward pass. All are equally long, so nothing is padded.
     hop : int, optional
-        Samples from window to window; default: half a window.
+        Samples from window to window; default: two thirds of a window.
     first : bool
         Score the first window of each recording alone.
 
@@ -100,7 +100,7 @@ class Scanner:
     ) -> None:
         self.detector = detector
         self.batch_size = batch_size
-        self.hop = hop or max(detector.window // 2, 1)
+        self.hop = hop or usual_hop(detector.window)
         self.first = first
         self._queue: list[tuple[Scan, np.ndarray]] = []
         self._nothing: tuple[float, dict[str, np.ndarray]] | None = None

@@ -270,7 +270,7 @@ class _Judge:
         return tuple(self._spans(clip, found))
 
     def _spans(self, clip: ClipScores, found: list[tuple[int, int, Stretch]]) -> list[Segment]:
-        """Neighbours overlap by half a window: they meet in the middle of what they share."""
+        """Neighbours overlap: they meet in the middle of what they share."""
         spans = [
             [clip.starts[a], min(clip.starts[b] + clip.window, clip.seconds)] for a, b, _ in found
         ]
