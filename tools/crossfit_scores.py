@@ -9,7 +9,9 @@
 FOLDER is a grid that leaves one group out in turn (`loradar grid`). From each run: the train and
 dev clips of the group it left out, and the human dev clips, which none of them trained on; with
 --split eval, to check, the eval clips of both. A model calibrated on clips like those it was
-trained on would be far too sure of attacks it never heard; these scores are of such attacks.
+trained on would be far too sure of attacks it never heard; these scores are of such attacks. With
+--conditions each clip counts once as it is and once under each of them (`loradar evaluate
+--conditions`), so that verdicts are no surer than noise, rooms and links allow.
 """
 
 from __future__ import annotations
@@ -17,20 +19,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from loradar.audio.reading import load_audio
+from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.corpora.manifest import read_manifest
 from loradar.detector.checkpoint import load_detector
 from loradar.detector.scorer import score_clips
 from loradar.errors import InputError, LoradarError
 from loradar.evaluation.compare.runs import SUITE
+from loradar.evaluation.conditions import choose_conditions, under
 from loradar.evaluation.scorefile import write_scores
 from loradar.evaluation.suites.mini import HUMAN, ood_groups
 
 COLUMNS = ["path", "label", "attack", "corpus", "speaker", "group", "matched", "pair_id"]
+CLEAN = ("clean",)
 
 
 def held_out(table: pd.DataFrame, fold: str, split: str = "dev") -> pd.DataFrame:
@@ -51,8 +56,10 @@ def held_out(table: pd.DataFrame, fold: str, split: str = "dev") -> pd.DataFrame
     return table[spoofs | ((group == HUMAN) & (table["split"] == split))]
 
 
-def crossfit(folder: Path, variant: str, on: Path, split: str) -> pd.DataFrame:
-    """Score what each run of ``folder/variant`` left out.
+def crossfit(
+    folder: Path, variant: str, on: Path, split: str, conditions: Sequence[str] = CLEAN
+) -> pd.DataFrame:
+    """Score what each run of ``folder/variant`` left out, under each condition.
 
     Raises
     ------
@@ -65,13 +72,19 @@ def crossfit(folder: Path, variant: str, on: Path, split: str) -> pd.DataFrame:
         fold = json.loads(suite.read_text(encoding="utf-8"))["fold"]
         clips = held_out(table, fold, split)
         detector = load_detector(suite.parent)
-        audio = (load_audio(path) for path in clips["path"])
-        scores = [clip.score for clip in score_clips(detector, audio)]
         kept = clips[[name for name in COLUMNS if name in clips]]
-        # A human clip is a trial of each run, so a trial is named by both.
-        run = f"{fold}:{suite.parent.name}:"
-        found.append(kept.assign(path=run + kept["path"], score=scores, left_out=fold))
-        print(f"{suite.parent}: {len(clips)} clips", file=sys.stderr, flush=True)
+        for condition in conditions:
+            audio = (under(condition, load_audio(p), SAMPLE_RATE, str(p)) for p in clips["path"])
+            scores = [clip.score for clip in score_clips(detector, audio)]
+            # A human clip is a trial of each run and condition, so a trial is named by all.
+            run = f"{fold}:{suite.parent.name}:{condition}:"
+            found.append(
+                kept.assign(
+                    path=run + kept["path"], score=scores, left_out=fold, condition=condition
+                )
+            )
+            told = f"{suite.parent}: {len(clips)} clips, {condition}"
+            print(told, file=sys.stderr, flush=True)
     if not found:
         raise InputError(f"{folder / variant}: no finished run of a grid")
     return pd.concat(found, ignore_index=True)
@@ -84,10 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--variant", default="moe_lora")
     parser.add_argument("--on", type=Path, required=True, metavar="TABLE", help="the benchmark")
     parser.add_argument("--split", choices=["dev", "eval"], default="dev")
+    parser.add_argument("--conditions", default="clean", metavar="NAME,...", help="or all")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
     given = parser.parse_args(arguments)
     try:
-        write_scores(given.out, crossfit(given.folder, given.variant, given.on, given.split))
+        conditions = choose_conditions(given.conditions.split(","))
+        table = crossfit(given.folder, given.variant, given.on, given.split, conditions)
+        write_scores(given.out, table)
     except (LoradarError, OSError) as error:
         print(f"crossfit_scores: {error}", file=sys.stderr)
         return 2

@@ -73,10 +73,10 @@ if ! grep -q thresholds $runs/detector/calibration.json; then
             fi
         done
         "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
-        for split in dev eval; do
-            "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" \
-                --split $split -o $runs/crossfit_$split.csv
-        done
+        "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" \
+            --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
+        "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" \
+            --split eval -o $runs/crossfit_eval.csv
         "$bin/loradar" calibrate $runs/detector --right 0.95 --learn-on $runs/crossfit_dev.csv \
             --check-on $runs/crossfit_eval.csv
     fi

@@ -53,6 +53,22 @@ def test_no_eval_clip_and_nothing_a_model_heard(crossfit, benchmark, tiny_model,
         assert set(mine.loc[mine["group"] == group, "path"]) == set(wanted["path"])
 
 
+def test_each_clip_counts_under_each_condition(crossfit, benchmark, tiny_model, tmp_path):
+    run = tmp_path / "grid" / "moe_lora" / GROUPS[0] / "0"
+    shutil.copytree(tiny_model, run)
+    (run / "suite.json").write_text(json.dumps({"fold": f"without_{GROUPS[0]}"}))
+    given = [str(tmp_path / "grid"), "--on", str(benchmark), "--conditions", "noise_10_db,room"]
+    out = tmp_path / "crossfit.csv"
+    assert crossfit.main([*given, "-o", str(out)]) == 0
+    found = read_scores(out)
+    sizes = found.groupby("condition").size()
+    assert list(sizes.index) == ["clean", "noise_10_db", "room"]
+    assert sizes.nunique() == 1
+    by_clip = found.groupby(found["path"].str.rpartition(":")[2])["score"]
+    assert (by_clip.nunique() == 3).all()
+    assert crossfit.main([*given[:-1], "hail", "-o", str(out)]) == 2
+
+
 def test_eval_clips_alone_check(crossfit, benchmark):
     table = pd.read_csv(benchmark, keep_default_na=False)
     clips = crossfit.held_out(table, f"without_{GROUPS[0]}", "eval")

@@ -103,7 +103,7 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
-        f"{crossfit} --on ../shared/speech/labelled.csv --split dev",
+        f"{crossfit} --on ../shared/speech/labelled.csv --conditions",
         f"{crossfit} --on ../shared/speech/labelled.csv --split eval",
         "loradar calibrate runs/embedded/detector --right 0.95 --learn-on runs/embedded/crossfit_",
         "tools/install_embedded.py runs/embedded/encoder runs/embedded/detector",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from loradar.audio.augmentation.channels import Gain, Noise
+from loradar.audio.augmentation.channels import Gain, Noise, Room
 from loradar.audio.augmentation.codecs import transcode
 from loradar.audio.augmentation.effects import Samples
 from loradar.audio.augmentation.links import Telephone
@@ -46,6 +46,8 @@ CONDITIONS: dict[str, Change] = {
     "telephone": Telephone.model_validate({}).apply,
     "noise_20_db": _noise(20.0),
     "noise_10_db": _noise(10.0),
+    # From afar: as much sound by way of the walls as straight from the mouth.
+    "room": Room(rt60_s=(0.3, 0.7), direct_to_reverberant_db=(0.0, 0.0)).apply,
 }
 
 
