@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -93,3 +94,21 @@ def test_clips_are_the_same_every_time(bench, tmp_path):
     two, _ = folder.make_clips(tmp_path / "two", 1)
     same = [folder.soundfile.read(path)[0] for path in (*one, *two)]
     assert np.array_equal(*same)
+
+
+def test_the_truth_about_speech_fits_the_recordings(bench, tmp_path):
+    voice = bench("voice_activity")
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        sf.write(tmp_path / f"{number}.wav", 0.1 * rng.standard_normal(70_000), voice.RATE)
+    (found,) = voice.recordings(sorted(tmp_path.glob("*.wav")), 1, rng)
+    samples, truth = found
+    assert len(samples) == len(truth) * voice.HOP
+    steps = samples.reshape(-1, voice.HOP)
+    assert (steps[truth == 0] == 0).all()
+    assert (steps[truth == 1] != 0).any(axis=1).all()
+    assert (truth == 1).sum() == 6 * (voice.CLIP // voice.HOP)
+    loud = voice.laid_over(samples, "noise", 10.0, rng)
+    added = voice.rms(loud - samples)
+    assert added == pytest.approx(0.05 * 10**-0.5, rel=0.01)
+    assert voice.ours(loud).shape == truth.shape
