@@ -112,3 +112,13 @@ def test_the_truth_about_speech_fits_the_recordings(bench, tmp_path):
     added = voice.rms(loud - samples)
     assert added == pytest.approx(0.05 * 10**-0.5, rel=0.01)
     assert voice.ours(loud).shape == truth.shape
+
+
+def test_real_time_in_both_precisions(bench, monkeypatch, tiny_model):
+    folder = bench("folder")
+    monkeypatch.setattr(folder, "LONGEST_S", 1.5)
+    plain, half = folder.real_time_rows(str(tiny_model), 2)
+    assert plain["target"] is None
+    assert half["target"] == folder.REAL_TIME
+    assert half["ok"] == (half["value"] >= folder.REAL_TIME)
+    assert "--precision bfloat16" in half["how"]

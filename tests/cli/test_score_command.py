@@ -1,7 +1,10 @@
 import io
 import tarfile
 
+import numpy as np
 import pandas as pd
+
+from loradar.evaluation.scorefile import read_scores
 
 
 def test_a_list_on_standard_input_a_shard_and_a_folder(
@@ -30,3 +33,19 @@ def test_an_empty_list_is_an_error(loradar, tiny_model, tmp_path, monkeypatch):
     ended = loradar("score", "-", "--model", tiny_model, "-o", tmp_path / "s.csv")
     assert ended.code == 2
     assert "no files to score" in ended.err
+
+
+def test_bfloat16_is_near_and_no_third_precision_is_known(
+    loradar, tiny_corpus, tiny_model, tmp_path
+):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        out = tmp_path / f"{precision}.csv"
+        asked = ["--model", tiny_model, "--precision", precision, "-o", out]
+        assert loradar("score", tiny_corpus, *asked).code == 0
+        found[precision] = read_scores(out)["score"].to_numpy()
+    off = np.abs(found["float32"] - found["bfloat16"])
+    assert 0 < off.max() < 0.1 * max(1.0, np.ptp(found["float32"]))
+    ended = loradar("score", tiny_corpus, "--model", tiny_model, "--precision", "int4", "-o", out)
+    assert ended.code == 2
+    assert "precision int4: give float32 or bfloat16" in ended.err

@@ -24,6 +24,12 @@ def score(
     ),
     windows: str = typer.Option("all", "--windows", help="`all` or `first`."),
     batch_size: int = typer.Option(16, "--batch-size", min=1, help="Windows a forward pass."),
+    precision: str = typer.Option(
+        "float32",
+        "--precision",
+        help="`float32`, or `bfloat16`: some two thirds faster where the processor has "
+        "instructions for it, scores a few hundredths off.",
+    ),
     prior: float = typer.Option(
         0.5, "--prior", min=0.001, max=0.999, help="Prior probability of spoof."
     ),
@@ -46,7 +52,7 @@ def score(
 
     check_windows(windows)
     check_target(out, ".csv", ".csv.gz")
-    loaded = load_model(model)
+    loaded = load_model(model, precision=precision)
     weights = model_folder(model or Path(DETECTOR_ID)) / "model.safetensors"
     clips, total = clips_of(source)
     with reporting("clips") as progress:
@@ -54,7 +60,7 @@ def score(
             loaded,
             clips,
             out,
-            settings={"weights": sha256_of(weights)},
+            settings={"weights": sha256_of(weights), "precision": precision},
             prior=prior,
             batch_size=batch_size,
             first=windows == "first",

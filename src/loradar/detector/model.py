@@ -38,6 +38,9 @@ class Detector(nn.Module):
         `AasistBackend`, `LinearBackend`, or a whole baseline.
     mixture : MoeLora or None
         The adapters in the encoder.
+    half_precision : bool
+        Compute `score_windows` in bfloat16 (autocast): faster where the processor has
+        instructions for it, and a little off.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Detector(nn.Module):
         self.encoder = encoder
         self.backend: Any = backend
         self.mixture: MoeLora | None = None
+        self.half_precision = False
         self._mixture_config: MoeLoraConfig | None = None
         # References to the encoder's own tensors, kept from before adapters are put in.
         self._minimum: int | None = None
@@ -187,7 +191,9 @@ class Detector(nn.Module):
             Router -> mean gates [B, E].
         """
         device = next(self.parameters()).device
-        scores = self.score(self(torch.from_numpy(batch).to(device)).float())
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half_precision):
+            logits = self(torch.from_numpy(batch).to(device))
+        scores = self.score(logits.float())
         gates = self.mixture.gates() if self.mixture is not None else {}
         rows = {name: value.float().cpu().numpy() for name, value in gates.items()}
         return scores.cpu().numpy(), rows
