@@ -77,7 +77,7 @@ def test_windows_of_nothing_are_scored_once_and_alone(model, spoken):
 
 
 def _cut(samples):
-    return np.stack([piece for _, piece in windows(samples, 8_000, 4_000)])
+    return np.stack([piece for _, piece in windows(samples, 8_000)])
 
 
 def test_a_smaller_hop_gives_more_windows(model, spoken):
