@@ -1,12 +1,12 @@
 """Scores of attacks that each model left out, for calibrating one that heard them all.
 
-    python tools/crossfit_scores.py runs/logo_embedded --variant moe_lora \
+    python tools/crossfit_scores.py runs/folds_embedded --variant moe_lora \
         --on ../shared/speech/labelled.csv -o runs/embedded/crossfit.csv
     python tools/crossfit_scores.py ... --split eval -o runs/embedded/crossfit_eval.csv
     loradar calibrate runs/embedded/detector --learn-on runs/embedded/crossfit.csv \
         --check-on runs/embedded/crossfit_eval.csv
 
-FOLDER is a grid that leaves one group out in turn (`loradar grid`). From each run: the train and
+FOLDER is a grid that leaves groups out (`loradar grid`). From each run: the train and
 dev clips of the group it left out, and the human dev clips, which none of them trained on; with
 --split eval, to check, the eval clips of both. A model calibrated on clips like those it was
 trained on would be far too sure of attacks it never heard; these scores are of such attacks. With

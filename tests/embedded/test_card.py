@@ -9,7 +9,8 @@ import pytest
 from loradar.embedded import DETECTOR, FOLDER, is_installed
 from loradar.evaluation.suites.mini import ood_groups
 
-RUNS = Path(__file__).parents[2] / "results" / "folds_embedded" / "moe_lora"
+RESULTS = Path(__file__).parents[2] / "results"
+RUNS = RESULTS / "folds_embedded" / "moe_lora"
 PARTS = ("matched", "all", "pair_disjoint")
 
 
@@ -30,3 +31,38 @@ def test_groups_left_out_are_as_measured():
     last = next(line for line in card.splitlines() if line.startswith("| **average**"))
     told = [float(cell.strip(" *")) for cell in last.split("|")[2:5]]
     assert told == [round(mean(rates), 1) for rates in averages.values()]
+
+
+@pytest.mark.skipif(not is_installed(DETECTOR), reason="no embedded weights in the tree")
+def test_what_stands_beside_them_is_as_measured():
+    card = (FOLDER / DETECTOR / "README.md").read_text(encoding="utf-8")
+    heard = json.loads((RESULTS / "embedded" / "heard.json").read_text(encoding="utf-8"))
+    columns: list[list[float]] = [[], [], []]
+    for fold in "AB":
+        beside = [
+            json.loads((RUNS.parent / name / fold / "0" / "suite.json").read_text(encoding="utf-8"))
+            for name in ("corpus_prior", "spectrogram_cnn_labelled")
+        ]
+        for group in ood_groups(fold):
+            row = next(line for line in card.splitlines() if line.startswith(f"| {group} |"))
+            told = [float(cell) for cell in row.split("|")[5:8]]
+            for report, figure, column in zip((*beside, heard), told, columns, strict=True):
+                column.append(100 * report["matched"]["ood"][group]["eer_tie_safe"])
+                assert round(column[-1], 1) == figure
+    last = next(line for line in card.splitlines() if line.startswith("| **average**"))
+    told = [float(cell.strip(" *").split("*")[0]) for cell in last.split("|")[5:8]]
+    assert told == [round(mean(column), 1) for column in columns]
+
+
+@pytest.mark.skipif(not is_installed(DETECTOR), reason="no embedded weights in the tree")
+def test_conditions_and_false_alarms_are_as_measured():
+    card = (FOLDER / DETECTOR / "README.md").read_text(encoding="utf-8")
+    report = json.loads((RESULTS / "embedded" / "conditions.json").read_text(encoding="utf-8"))
+    rates = [round(100 * row["eer_tie_safe"], 1) for row in report["by_condition"].values()]
+    lines = card.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("| clean |"))
+    assert [float(cell.strip(" *")) for cell in lines[place + 2].split("|")[1:-1]] == rates
+    for name in ("korean", "wake_word"):
+        text = (RESULTS / "embedded" / f"alarms_{name}.json").read_text(encoding="utf-8")
+        found = json.loads(text)["all"]["flagged"]
+        assert f"| {found['count']} of {found['of']} |" in card
