@@ -35,17 +35,18 @@ def test_an_empty_list_is_an_error(loradar, tiny_model, tmp_path, monkeypatch):
     assert "no files to score" in ended.err
 
 
-def test_bfloat16_is_near_and_no_third_precision_is_known(
+def test_other_precisions_are_near_and_no_fourth_is_known(
     loradar, tiny_corpus, tiny_model, tmp_path
 ):
     found = {}
-    for precision in ("float32", "bfloat16"):
+    for precision in ("float32", "bfloat16", "int8"):
         out = tmp_path / f"{precision}.csv"
         asked = ["--model", tiny_model, "--precision", precision, "-o", out]
         assert loradar("score", tiny_corpus, *asked).code == 0
         found[precision] = read_scores(out)["score"].to_numpy()
-    off = np.abs(found["float32"] - found["bfloat16"])
-    assert 0 < off.max() < 0.1 * max(1.0, np.ptp(found["float32"]))
+    for precision in ("bfloat16", "int8"):
+        off = np.abs(found["float32"] - found[precision])
+        assert 0 < off.max() < 0.1 * max(1.0, np.ptp(found["float32"]))
     ended = loradar("score", tiny_corpus, "--model", tiny_model, "--precision", "int4", "-o", out)
     assert ended.code == 2
-    assert "precision int4: give float32 or bfloat16" in ended.err
+    assert "precision int4: give float32, bfloat16, int8" in ended.err

@@ -15,6 +15,7 @@ from loradar.detector.backends import build_backend
 from loradar.detector.config import DetectorConfig, HuggingFaceEncoderConfig, RawAasistConfig
 from loradar.detector.encoders import build_encoder
 from loradar.detector.front_end import FrontEnd
+from loradar.detector.quantised import halve, quantise_linears
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 from loradar.detector.speech_encoder import SpeechEncoder
 from loradar.errors import ConfigError, InputError
@@ -22,6 +23,8 @@ from loradar.moe_lora import MoeLora, MoeLoraConfig, inject
 
 #: Order of the logits.
 SPOOF, BONAFIDE = 0, 1
+#: What `Detector.set_precision` takes.
+PRECISIONS = ("float32", "bfloat16", "int8")
 _MODEL = "encoder.model."  # before the names of the encoder's own tensors
 
 
@@ -38,9 +41,8 @@ class Detector(nn.Module):
         `AasistBackend`, `LinearBackend`, or a whole baseline.
     mixture : MoeLora or None
         The adapters in the encoder.
-    half_precision : bool
-        Compute `score_windows` in bfloat16 (autocast): faster where the processor has
-        instructions for it, and a little off.
+    precision : str
+        What `score_windows` computes in; see `set_precision`.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Detector(nn.Module):
         self.encoder = encoder
         self.backend: Any = backend
         self.mixture: MoeLora | None = None
-        self.half_precision = False
+        self.precision = "float32"
         self._mixture_config: MoeLoraConfig | None = None
         # References to the encoder's own tensors, kept from before adapters are put in.
         self._minimum: int | None = None
@@ -191,12 +193,56 @@ class Detector(nn.Module):
             Router -> mean gates [B, E].
         """
         device = next(self.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half_precision):
-            logits = self(torch.from_numpy(batch).to(device))
-        scores = self.score(logits.float())
+        few = None if self.encoder is None else self.encoder.windows_at_once
+        size = len(batch) if few is None or device.type != "cpu" else few
+        parts = [self._score(torch.from_numpy(part).to(device)) for part in _parts(batch, size)]
+        scores = np.concatenate([part[0] for part in parts])
+        return scores, {
+            name: np.concatenate([gates[name] for _, gates in parts]) for name in parts[0][1]
+        }
+
+    def _score(self, windows: Tensor) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        kind = windows.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.precision != "float32"):
+            logits = self(windows)
         gates = self.mixture.gates() if self.mixture is not None else {}
         rows = {name: value.float().cpu().numpy() for name, value in gates.items()}
-        return scores.cpu().numpy(), rows
+        return self.score(logits.float()).cpu().numpy(), rows
+
+    def set_precision(self, precision: str) -> Detector:
+        """Choose what `score_windows` computes in, for good.
+
+        Parameters
+        ----------
+        precision : {"float32", "bfloat16", "int8"}
+            ``bfloat16`` (autocast) is faster where the processor has instructions for it, and a
+            little off. ``int8`` is that, and the encoder's linear maps in 8 bits (`Int8Linear`):
+            for large encoders on a processor. They take no gradient any more.
+
+        Returns
+        -------
+        Detector
+            Itself.
+
+        Raises
+        ------
+        InputError
+            An unknown precision, or int8 where it cannot be had.
+        """
+        if precision not in PRECISIONS:
+            raise InputError(f"precision {precision}: give {', '.join(PRECISIONS)}")
+        if PRECISIONS.index(precision) < PRECISIONS.index(self.precision):
+            raise InputError(f"the weights are in {self.precision}: load the model anew for more")
+        if precision == "int8" and self.precision != "int8":
+            if self.encoder is None:
+                raise InputError("precision int8: this detector has no encoder to quantise")
+            if next(self.parameters()).device.type != "cpu":
+                raise InputError("precision int8 is for processors; on a GPU give bfloat16")
+            quantise_linears(self.encoder.model)
+        if precision != "float32" and self.encoder is not None:
+            halve(self.encoder.model)
+        self.precision = precision
+        return self
 
     def auxiliary_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum of the mixture's losses of the last forward, and each of them."""
@@ -263,6 +309,11 @@ class Detector(nn.Module):
             if self.mixture is not None:
                 self.mixture.train()
         return self
+
+
+def _parts(batch: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(batch), max(size, 1)):
+        yield batch[start : start + size]
 
 
 def build_detector(

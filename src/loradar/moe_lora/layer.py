@@ -83,7 +83,7 @@ class MoeLoraLinear(nn.Module):
                 f"cannot adapt a {type(base).__name__}: only plain linear modules can be wrapped"
             )
         self.config = config
-        self.base = base.requires_grad_(False)
+        self.base: Any = base.requires_grad_(False)
         rows = config.experts * config.rank
         own = torch.promote_types(base.weight.dtype, torch.float32)
         self.A = nn.Parameter(base.weight.new_empty(rows, base.in_features, dtype=own))
@@ -130,12 +130,12 @@ class MoeLoraLinear(nn.Module):
     @property
     def in_features(self) -> int:
         """Size of the input's last axis."""
-        return self.base.in_features
+        return int(self.base.in_features)
 
     @property
     def out_features(self) -> int:
         """Size of the output's last axis."""
-        return self.base.out_features
+        return int(self.base.out_features)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -229,6 +229,9 @@ class MoeLoraLinear(nn.Module):
 
     def _base_and_down(self, inputs: Tensor, down: Tensor, dropping: bool) -> tuple[Tensor, Tensor]:
         """Return the base's output ``[N, d_out]`` and the inputs times ``down``, ``[N, m]``."""
+        if not isinstance(self.base, nn.Linear):
+            # Replaced for inference, by a quantised map say: it has its own way to the product.
+            return self.base(inputs), inputs @ down.t()
         bias = None if self.base.bias is None else self.base.bias.to(inputs.dtype)
         weight = self.base.weight.to(inputs.dtype)
         if dropping:
