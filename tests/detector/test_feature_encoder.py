@@ -135,3 +135,15 @@ def test_layer_wise_rates_reach_it(base):
 def test_an_encoder_without_one_is_refused():
     with pytest.raises(ConfigError, match="no feature encoder"):
         make({"config": WHISPER})
+
+
+@pytest.mark.parametrize("config", [SPECTRAL, WAV2VEC2])
+def test_where_nothing_of_it_trains_it_stays_as_it_is(config):
+    """As when an expert is grown: statistics of batch norms must not follow the new clips."""
+    detector = make({"config": config}).requires_grad_(False)
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    detector.train()
+    for part in detector.encoder.feature_encoder:
+        assert not any(m.training for m in detector.encoder.model.get_submodule(part).modules())
+    detector(torch.randn(3, 8_000))
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())

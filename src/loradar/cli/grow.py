@@ -49,6 +49,10 @@ def grow(
     keep: float = typer.Option(
         1.0, "--keep", min=0, help="Weight of staying with the old answers on all other clips."
     ),
+    everything: bool = typer.Option(
+        False, "--everything", help="Train every weight, and no expert: to compare. It forgets."
+    ),
+    precision: str = typer.Option("fp32", "--precision", help="`fp32` or `bf16`."),
     augment: bool = typer.Option(True, help="As in the model's own training."),
     seed: int = typer.Option(0, "--seed", min=0, help="Decides what is held, and the draws."),
     as_json: bool = typer.Option(False, "--json", help="Print the figures as JSON."),
@@ -82,6 +86,8 @@ def grow(
         held=held,
         replay_share=replay_share,
         keep=keep,
+        everything=everything,
+        precision=precision,
         augment=augment,
         seed=seed,
     )

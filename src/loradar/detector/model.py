@@ -305,7 +305,9 @@ class Detector(nn.Module):
         if self.keeps_encoder and self.encoder is not None:
             self.encoder.model.eval()
             for part in self._open:
-                self.encoder.model.get_submodule(part).train()
+                module = self.encoder.model.get_submodule(part)
+                # Not where an expert is grown: its statistics would follow the new clips.
+                module.train(any(parameter.requires_grad for parameter in module.parameters()))
             if self.mixture is not None:
                 self.mixture.train()
         return self

@@ -254,3 +254,17 @@ def test_figures_of_held_clips_by_hand(tiny_model, clips):
     costs = [value for name, value in figures.items() if name.startswith("cross_entropy of")]
     assert len(costs) == 3
     assert figures["cross_entropy"] == pytest.approx(np.mean(costs))
+
+
+def test_everything_trains_for_comparison(tiny_model, clips, tmp_path):
+    result = run(tiny_model, clips, tmp_path / "all", everything=True, precision="bf16", keep=0)
+    metrics = result.metrics
+    assert metrics["experts"] == [] and metrics["trained_parameters"] == metrics["parameters"]
+    old, new = load_detector(tiny_model).whole_state(), load_detector(result.folder).whole_state()
+    assert new.keys() == old.keys()
+    changed = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {"encoder", "backend"}
+    card = (result.folder / "README.md").read_text()
+    assert "Every weight was trained for a new attack, from 6 of its clips and 6 of older" in card
+    with pytest.raises(ConfigError, match="adds no expert"):
+        GrowthSettings.of(everything=True, rank=2)

@@ -6,8 +6,7 @@ from typing import Any
 
 _TEMPLATE = """## Grown
 
-Expert {experts} was {what} for a new attack, from {new} of its clips{replay}; everything else is
-as in {source}. On held clips, in percent:
+{what} for a new attack, from {new} of its clips{replay}{rest} {source}. On held clips, in percent:
 
 | EER | before | after |
 |---|---|---|
@@ -32,10 +31,11 @@ def growth_section(metrics: dict[str, Any]) -> str:
         for name, value in before.items()
         if name.startswith("eer of ")
     ]
-    old = clips["replayed attacks"]
+    old, experts = clips["replayed attacks"], ", ".join(map(str, metrics["experts"]))
+    how = "trained" if metrics["settings"]["experts"] else "added"
     return _TEMPLATE.format(
-        experts=", ".join(map(str, metrics["experts"])),
-        what="trained" if metrics["settings"]["experts"] else "added",
+        what=f"Expert {experts} was {how}" if experts else "Every weight was trained",
+        rest="; everything else is\nas in" if experts else "; it was",
         new=clips["new attack"],
         replay=f" and {old} of older attacks" if old else "",
         source=metrics["grown_from"],

@@ -108,7 +108,8 @@ def grow(
     before = held_figures(detector, held_store, held)
     trained = sum(p.numel() for p in detector.trained_parameters())
     logger.info("training: %s; held back: %s", _counted(training), _counted(held))
-    logger.info("expert %s trains: %s parameters", ", ".join(map(str, numbers)), f"{trained:,}")
+    what = f"expert {', '.join(map(str, numbers))}" if numbers else "everything"
+    logger.info("%s trains: %s parameters", what, f"{trained:,}")
     with tempfile.TemporaryDirectory() as scratch:
         fitted = _fit(
             detector, training, held, held_store, source, Path(scratch), settings, progress
@@ -117,7 +118,7 @@ def grow(
     for key, tensor in detector.trained_state().items():
         if not bool(tensor.isfinite().all()):
             raise LoradarError(f"{key} is no longer finite: lower --learning-rate")
-    if not settings.gates_only:
+    if numbers and not settings.gates_only:
         _orient(detector, mixture, numbers, held_store, held)
     after = held_figures(detector, held_store, held)
     metrics: dict[str, Any] = {
@@ -177,6 +178,9 @@ def held_figures(detector: Detector, store: ClipStore, held: Clips) -> dict[str,
 
 def _prepare(detector: Detector, mixture: MoeLora, settings: GrowthSettings) -> list[int]:
     """Append or choose the experts; let their parameters alone ask for a gradient."""
+    if settings.everything:
+        detector.requires_grad_(True)
+        return []
     config = mixture.config
     for number in settings.experts:
         if not config.experts <= number < config.total:
@@ -306,7 +310,8 @@ def _write(detector: Detector, source: Path, folder: Path, metrics: dict[str, An
     text = card.read_text(encoding="utf-8") if card.is_file() else "# A grown detector\n"
     write_text(folder / "README.md", f"{text.rstrip()}\n\n{growth_section(metrics)}")
     write_json(folder / "metrics.json", metrics)
-    save_detector(detector, folder)
+    # With everything trained, the encoder is no longer the one it was built on.
+    save_detector(detector, folder, self_contained=not metrics["experts"])
 
 
 def _counted(clips: Clips) -> str:

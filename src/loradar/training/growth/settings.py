@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -33,6 +33,10 @@ class GrowthSettings(BaseModel):
         Share of the spoofed draws that come from the replay set, where it has spoofed clips.
     keep : float
         Weight of the divergence from the old model's answers on all clips but the new attack's.
+    everything : bool
+        Train every weight instead of an expert: what growing is to be compared with.
+    precision : {"fp32", "bf16"}
+        Of the forward and backward; weights stay float32.
     augment : bool
         Augment as in the model's own training, where its folder says how.
     window : int, optional
@@ -54,6 +58,8 @@ class GrowthSettings(BaseModel):
     held: float = Field(0.2, gt=0, lt=1)
     replay_share: float = Field(0.5, gt=0, lt=1)
     keep: float = Field(1.0, ge=0)
+    everything: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
     augment: bool = True
     window: int | None = Field(None, ge=400)
     seed: int = Field(0, ge=0)
@@ -64,6 +70,8 @@ class GrowthSettings(BaseModel):
             raise ValueError("gates_only trains the gates of experts that are there: name them")
         if self.experts and self.rank is not None:
             raise ValueError("rank is for a new expert; experts trains those that are there")
+        if self.everything and (self.experts or self.rank is not None):
+            raise ValueError("everything trains all weights and adds no expert: name none")
         return self
 
     @classmethod
@@ -92,5 +100,6 @@ class GrowthSettings(BaseModel):
                 "evaluate_every": self.evaluate_every,
                 "log_every": self.evaluate_every,
                 "best_metric": "cross_entropy",
+                "precision": self.precision,
             }
         )
