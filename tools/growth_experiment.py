@@ -6,12 +6,12 @@
         --ways grow,everything
 
 FOLDER is a grid over the two folds (`loradar grid recipes/grids/folds_embedded.yaml`). A fold's
-model of seed 0 has not heard the other fold's groups: each is the new attack in turn. A split draws,
-by `pair_id`, eight in ten of the group's `train` clips to grow on (at most 200), with the fold's own
-`train` clips to replay. The group's clips whose `pair_id` was not drawn, and the fold's own groups'
-`eval` clips, judge it, both against human `eval` clips. `grow` is `loradar grow` as it comes, in
-bfloat16; `everything` trains all weights on the same draws without `keep`, at a twentieth of the
-rate. A run that is done stays; the table goes to OUT/growth.md.
+model of seed 0 has not heard the other fold's groups: each is the new attack in turn. A split
+draws, by `pair_id`, eight in ten of the group's `train` clips to grow on (at most 200), with the
+fold's own `train` clips to replay. The group's clips whose `pair_id` was not drawn, and the fold's
+own groups' `eval` clips, judge it, both against human `eval` clips. `grow` is `loradar grow` as it
+comes, in bfloat16; `everything` trains all weights on the same draws without `keep`, at a twentieth
+of the rate. A run that is done stays; the table goes to OUT/growth.md.
 """
 
 from __future__ import annotations
@@ -92,8 +92,10 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
     settings = GrowthSettings.of(**WAYS[way], seed=split)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "grown"
-        replay = Manifest(table[own & (table["split"] == "train")].reset_index(drop=True), str(on))
-        data = Manifest(new.reset_index(drop=True), str(on))
+        replay = Manifest(
+            table[own & (table["split"] == "train")].reset_index(drop=True), source=str(on)
+        )
+        data = Manifest(new.reset_index(drop=True), source=str(on))
         result = grow(detector, model, folder, data, replay, settings=settings)
         after = judge(judged, _scores(load_detector(folder).eval(), judged["path"]), group)
     kept = ("seconds", "steps", "best_step", "trained_parameters", "clips", "settings")
