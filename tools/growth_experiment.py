@@ -71,7 +71,8 @@ def drawn(table: pd.DataFrame, group: str, split: int) -> tuple[pd.DataFrame, pd
     pairs = named.where(named != "", clips["path"].astype(str))
     train = clips["split"] == "train"
     order = np.random.default_rng(split).permutation(np.unique(pairs[train]))
-    wanted, chosen = min(MOST, round(SHARE * int(train.sum()))), set()
+    wanted = min(MOST, round(SHARE * int(train.sum())))
+    chosen: set[str] = set()
     for pair in order:
         if int((train & pairs.isin(chosen)).sum()) >= wanted:
             break

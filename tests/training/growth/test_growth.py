@@ -187,6 +187,26 @@ def test_pairs_stay_on_one_side_and_eval_takes_no_part(no_files):
     assert list(held.table["path"]) != list(other.table["path"])
 
 
+def test_of_few_new_clips_none_is_held_for_another_kinds_sake(no_files):
+    # Each new clip shares its sentence with a bona fide one, of which most share theirs with none.
+    new = [("new", f"s{k}") for k in range(10)]
+    real = [("", f"s{k}") for k in range(10)] + [("", f"r{k}") for k in range(40)]
+    table = pd.DataFrame(
+        {
+            "path": [f"{k}.wav" for k in range(len(new + real))],
+            "label": ["spoof" if attack else "bonafide" for attack, _ in new + real],
+            "attack": [attack for attack, _ in new + real],
+            "pair_id": [pair for _, pair in new + real],
+            "split": "train",
+        }
+    )
+    for seed in range(5):
+        training, held = divide(Manifest(table), None, held=0.2, seed=seed)
+        assert (held.kinds == NEW).sum() == 2 and (training.kinds == NEW).sum() == 8
+        assert (held.kinds == BONAFIDE).sum() == 10
+        assert not set(training.table["pair_id"]) & set(held.table["pair_id"])
+
+
 def test_dev_clips_are_held_and_replay_drops_what_is_in_both(no_files):
     split = (["dev"] * 3 + ["train"] * 7) * 2
     replay = _table(new=14, real=10, split=["train"] * 24)

@@ -140,7 +140,10 @@ def _held_back(
     for kind in NAMES:
         mine = kinds == kind
         wanted = max(2, round(share * int(mine.sum())))
-        for name in rng.permutation(np.unique(names[mine])):
+        order = rng.permutation(np.unique(names[mine]))
+        # Last those that would take clips of an earlier kind along: of a new attack there are few.
+        dear = np.isin(order, names[(kinds < kind) & ~back])
+        for name in [*order[~dear], *order[dear]]:
             if int((back & mine).sum()) >= wanted:
                 break
             back |= names == name
