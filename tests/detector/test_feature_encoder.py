@@ -147,3 +147,12 @@ def test_where_nothing_of_it_trains_it_stays_as_it_is(config):
         assert not any(m.training for m in detector.encoder.model.get_submodule(part).modules())
     detector(torch.randn(3, 8_000))
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+
+
+def test_it_is_saved_whether_it_trains_now_or_not(base, tmp_path):
+    detector = step(make({"id": str(base)})).requires_grad_(False)
+    detector.mixture.add_expert()
+    save_detector(detector, tmp_path / "grown")
+    clip = torch.randn(2, 8_000)
+    with torch.no_grad():
+        assert torch.equal(load_detector(tmp_path / "grown").eval()(clip), detector.eval()(clip))

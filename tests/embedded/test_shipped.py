@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import loradar
+from loradar.corpora.manifest import read_manifest
+from loradar.detector.checkpoint import load_detector
 from loradar.embedded import (
     BESIDE,
     BESIDE_DETECTOR,
@@ -14,10 +18,13 @@ from loradar.embedded import (
     FOLDER,
     HASHED,
     SUMS,
+    detector_folder,
     is_installed,
 )
 from loradar.files import sha256_of
 from loradar.inference.model import load_model
+from loradar.training.growth.run import grow
+from loradar.training.growth.settings import GrowthSettings
 
 PACKAGE = Path(loradar.__file__).parent
 SCORES = Path(__file__).parents[1] / "data" / "embedded_scores.json"
@@ -86,3 +93,20 @@ def test_the_card_is_of_these_weights(part):
     digest = sha256_of(FOLDER / part / "model.safetensors")[:12]
     card = (FOLDER / part / "README.md").read_text(encoding="utf-8")
     assert f"weights: sha256 {digest}" in card, "measure anew, and say so on the card"
+
+
+@both
+def test_it_grows_and_only_by_what_was_added(tiny_corpus, tmp_path):
+    manifest = read_manifest(tiny_corpus)
+    data, folder = manifest.where({"attack": ["hum", ""]}), detector_folder()
+    settings = GrowthSettings.of(steps=1, batch_size=4, learning_rate=0.05)
+    detector = load_detector(folder)
+    grow(detector, folder, tmp_path / "grown", data, settings=settings)
+    old, new = (load_file(f / "model.safetensors") for f in (folder, tmp_path / "grown"))
+    assert old.keys() < new.keys()
+    assert all(torch.equal(new[name].float(), tensor.float()) for name, tensor in old.items())
+    clip = torch.randn(1, 44_800)
+    with torch.no_grad():
+        again = load_detector(tmp_path / "grown").eval()
+        again.mixture.remove(8)
+        assert torch.equal(again(clip), load_detector(folder).eval()(clip))

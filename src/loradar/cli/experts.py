@@ -143,6 +143,8 @@ def export(
     detector = _detector(model)
     encoder: Any = detector.config.encoder
     export_expert(detector.mixture, number, out, base=encoder.id)
+    if detector.config.trains_feature_encoder:
+        note(f"{model}: its encoder was trained below the experts too, which no adapter holds")
     note(f"wrote {out}")
 
 

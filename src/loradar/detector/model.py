@@ -259,7 +259,12 @@ class Detector(nn.Module):
 
         The tensors are the model's own, not copies.
         """
-        fixed = {id(p) for p in self._base.values() if not p.requires_grad}
+        # What is open is not the base's any more, whether it trains now or not.
+        fixed = {
+            id(p)
+            for name, p in self._base.items()
+            if not p.requires_grad and not self._is_open(_MODEL + name)
+        }
         skip = {n for n in self._base_buffers if self.keeps_encoder and not self._is_open(n)}
         return {
             name: tensor
