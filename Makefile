@@ -28,8 +28,9 @@ demo: setup
 embedded: setup
 	BIN=$(BIN) SPEECH='$(SPEECH)' tools/make_embedded.sh
 
+# A process for each core; the tests of a file share one, and with it their fixtures.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
