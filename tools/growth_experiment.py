@@ -100,6 +100,7 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
         result = grow(detector, model, folder, data, replay, settings=settings)
         after = judge(judged, _scores(load_detector(folder).eval(), judged["path"]), group)
     kept = ("seconds", "steps", "best_step", "trained_parameters", "clips", "settings")
+    kept += ("held_before", "held_after")
     return {
         "fold": fold,
         "group": group,
