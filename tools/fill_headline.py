@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from loradar.detector.config import AdaptationConfig
+from loradar.detector.config import AdaptationConfig, HuggingFaceEncoderConfig
 from loradar.errors import InputError
 from loradar.files import write_text
 from loradar.training.recipe import read_values
@@ -61,9 +61,10 @@ def _value(setting: str, given: dict[str, str], recipe: dict[str, Any], method: 
         if key.rpartition(".")[2] == setting:
             return value
     adaptation = AdaptationConfig.model_validate({**recipe["adaptation"], "mode": method})
-    for section in (recipe["training"], adaptation.model_dump().get(method) or {}):
+    encoder = HuggingFaceEncoderConfig.model_validate(recipe["encoder"]).model_dump()
+    for section in (recipe["training"], adaptation.model_dump().get(method) or {}, encoder):
         if setting in section:
-            return section[setting]
+            return "null" if section[setting] is None else section[setting]
     raise InputError(f"{method}: neither its winner nor the recipe gives {setting}")
 
 

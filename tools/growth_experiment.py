@@ -100,7 +100,7 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
         result = grow(detector, model, folder, data, replay, settings=settings)
         after = judge(judged, _scores(load_detector(folder).eval(), judged["path"]), group)
     kept = ("seconds", "steps", "best_step", "trained_parameters", "clips", "settings")
-    kept += ("held_before", "held_after")
+    figures = ("held_before", "held_after")
     return {
         "fold": fold,
         "group": group,
@@ -108,7 +108,7 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
         "way": way,
         "before": before,
         "after": after,
-        **{name: result.metrics[name] for name in kept},
+        **{name: result.metrics[name] for name in (*kept, *figures)},
     }
 
 

@@ -57,6 +57,9 @@ def test_each_method_takes_its_winners_settings(fill, tmp_path, name):
     assert recipes["full", "A"]["training"]["layer_decay"] == 0.6
     assert recipes["lora", "B"]["adaptation"]["lora"]["rank"] == 8
     assert recipes["moe_lora", "A"]["adaptation"]["moe_lora"]["granularity"] == "utterance"
+    if name == "embedded":
+        opened = {key: r["encoder"].get("freeze_feature_encoder") for key, r in recipes.items()}
+        assert opened["moe_lora", "A"] is False and opened["moe_lora", "B"] is None
 
 
 def test_a_fold_without_a_choice_is_one_line(fill, tmp_path, capsys):
