@@ -187,8 +187,8 @@ class AasistBackend(AasistGraph):
     def embed(self, features: Tensor) -> Tensor:
         """Map features [B, T, width] to embeddings [B, 160]."""
         image = self.LL(features).transpose(1, 2).unsqueeze(1)  # [B, 1, 128, T]
-        image = F.selu(self.first_bn(F.max_pool2d(image, 3)))  # [B, 1, 42, T // 3]
-        maps = F.selu(self.first_bn1(self.encoder(image)))
+        image = F.selu(self.first_bn(F.max_pool2d(image, 3)), inplace=True)  # [B, 1, 42, T // 3]
+        maps = F.selu(self.first_bn1(self.encoder(image)), inplace=True)
         attention = self.attention(maps)
         spectral = (maps * attention.softmax(dim=-1)).sum(dim=-1)
         temporal = (maps * attention.softmax(dim=-2)).sum(dim=-2)

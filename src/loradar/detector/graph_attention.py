@@ -196,5 +196,5 @@ class ResidualBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map [B, in_channels, F, T] to [B, out_channels, F, T] (T // 3 with ``pool``)."""
         skip = maps if self.conv_downsample is None else self.conv_downsample(maps)
-        maps = self.conv2(F.selu(self.bn2(self.conv1(maps)))) + skip
+        maps = self.conv2(F.selu(self.bn2(self.conv1(maps)), inplace=True)).add_(skip)
         return F.max_pool2d(maps, (1, 3)) if self.pool else maps
