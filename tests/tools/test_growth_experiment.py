@@ -1,5 +1,7 @@
 """The growth experiment's draws and figures."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,3 +88,9 @@ def test_each_group_counts_the_same(growth):
 def test_an_unknown_way_is_refused(growth, tmp_path, capsys):
     assert growth.main(["runs", "--on", "t.csv", "-o", str(tmp_path), "--ways", "half"]) == 2
     assert "half: there are grow, everything" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_runs_in_the_tree(growth):
+    root = Path(__file__).parents[2]
+    table = growth.table_of(growth.runs(root / "results" / "growth"))
+    assert table.strip() in (root / "docs" / "experts.md").read_text(encoding="utf-8")
