@@ -29,6 +29,7 @@ from torch import nn
 
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.audio.windows import usual_hop
+from loradar.cli.allocator import keep_freed_memory
 from loradar.detector.model import Detector
 from loradar.embedded import DETECTOR, DETECTOR_ID, is_installed
 from loradar.inference.model import Model, load_model
@@ -285,6 +286,7 @@ def measure(clips: int = CLIPS, model: str | None = None) -> list[dict[str, Any]
     """Return the rows for results.json."""
     before = torch.get_num_threads()
     torch.set_num_threads(xlsr.THREADS)
+    keep_freed_memory()  # as every command does; the plain loop gains by it too
     try:
         return real_time_rows(model, clips) + folder_rows(clips)
     finally:

@@ -138,18 +138,6 @@ def test_adapters_act_beside_a_base_in_8_bits():
     assert np.abs(before - after).max() > 1e-3
 
 
-@pytest.mark.parametrize("encoder", [WAV2VEC2, SPECTRAL])
-def test_few_windows_at_once_give_the_same(encoder, monkeypatch):
-    model = detector(encoder)
-    few, gates = model.score_windows(windows())
-    assert model.encoder.windows_at_once < 5
-    monkeypatch.setattr(type(model.encoder), "windows_at_once", None)
-    whole, all_gates = model.score_windows(windows())
-    np.testing.assert_allclose(few, whole, atol=1e-5)
-    for name, value in gates.items():
-        np.testing.assert_allclose(value, all_gates[name], atol=1e-5)
-
-
 def test_what_cannot_be_had_is_refused():
     with pytest.raises(InputError, match="precision half: give float32, bfloat16, int8"):
         detector().set_precision("half")

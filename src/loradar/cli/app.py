@@ -31,6 +31,7 @@ from loradar.cli import (
     train,
     vocoder,
 )
+from loradar.cli.allocator import keep_freed_memory
 from loradar.cli.console import complain
 from loradar.errors import LoradarError
 
@@ -88,6 +89,7 @@ def main() -> None:
     # The Trainer would otherwise ask a hub, at import, about integrations that are not used here.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    keep_freed_memory()
     try:
         app()
     except LoradarError as error:

@@ -193,21 +193,12 @@ class Detector(nn.Module):
             Router -> mean gates [B, E].
         """
         device = next(self.parameters()).device
-        few = None if self.encoder is None else self.encoder.windows_at_once
-        size = len(batch) if few is None or device.type != "cpu" else few
-        parts = [self._score(torch.from_numpy(part).to(device)) for part in _parts(batch, size)]
-        scores = np.concatenate([part[0] for part in parts])
-        return scores, {
-            name: np.concatenate([gates[name] for _, gates in parts]) for name in parts[0][1]
-        }
-
-    def _score(self, windows: Tensor) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        kind = windows.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.precision != "float32"):
-            logits = self(windows)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision != "float32"):
+            logits = self(torch.from_numpy(batch).to(device))
+        scores = self.score(logits.float())
         gates = self.mixture.gates() if self.mixture is not None else {}
         rows = {name: value.float().cpu().numpy() for name, value in gates.items()}
-        return self.score(logits.float()).cpu().numpy(), rows
+        return scores.cpu().numpy(), rows
 
     def set_precision(self, precision: str) -> Detector:
         """Choose what `score_windows` computes in, for good.
@@ -316,11 +307,6 @@ class Detector(nn.Module):
             if self.mixture is not None:
                 self.mixture.train()
         return self
-
-
-def _parts(batch: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(batch), max(size, 1)):
-        yield batch[start : start + size]
 
 
 def build_detector(

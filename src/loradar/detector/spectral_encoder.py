@@ -21,9 +21,6 @@ class SpectralEncoder(StackEncoder):
 
     supports_padding = True
     feature_encoder = ("stem", "feature_projection")
-    #: The stem's maps of 16 windows take 17 MB each, and go through memory between any two of its
-    #: layers; those of 4 stay in the cache. A quarter of the time.
-    windows_at_once = 4
 
     def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
         super().__init__(model, layers, learned_mix=learned_mix)

@@ -54,9 +54,6 @@ class SpeechEncoder(nn.Module, ABC):
     feature_encoder : tuple of str
         Where in ``model`` the convolutions before the transformer are, and the projection behind
         them; empty where there are none to be trained by themselves.
-    windows_at_once : int or None
-        How many windows of 4 s to compute at once on a processor, where fewer than a batch are
-        faster; None where they are not.
     """
 
     model: nn.Module
@@ -65,7 +62,6 @@ class SpeechEncoder(nn.Module, ABC):
     hop: int
     supports_padding: bool
     feature_encoder: tuple[str, ...] = ()
-    windows_at_once: int | None = None
 
     @property
     def dtype(self) -> torch.dtype:

@@ -74,8 +74,6 @@ class WaveformEncoder(StackEncoder):
     """``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``."""
 
     feature_encoder = ("feature_extractor", "feature_projection")
-    #: The first convolution of XLS-R makes 26 MB of a window of 4 s.
-    windows_at_once = 1
 
     def __init__(self, model: nn.Module, layers: int | None, *, learned_mix: bool) -> None:
         super().__init__(model, layers, learned_mix=learned_mix)
