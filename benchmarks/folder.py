@@ -123,15 +123,16 @@ def folder_rows(count: int) -> list[dict[str, Any]]:
     one, rows = np.array(scores["plain"]), []
     for which in ours:
         value, off = seconds["plain"] / seconds[which], np.abs(one - np.array(scores[which]))
+        target = TARGET if which == "int8" else None  # the fastest way is what is promised
         rows.append(
             {
                 "name": f"XLS-R 300M + AASIST, a folder of clips: loradar score, {which}, over a "
                 "plain loop",
                 "value": round(value, 4),
                 "unit": "ratio of clips a second",
-                "target": TARGET,
+                "target": target,
                 "better": "higher",
-                "ok": value >= TARGET,
+                "ok": None if target is None else value >= target,
                 "how": f"loradar score --precision {which} against float32, {count} clips of "
                 f"{SHORTEST_S:g} to {LONGEST_S:g} s ({sound:.0f} s), the same windows in both; "
                 f"{xlsr.THREADS} threads, {min(CHUNKS, count)} interleaved chunks: "
