@@ -28,9 +28,9 @@ demo: setup
 embedded: setup
 	BIN=$(BIN) SPEECH='$(SPEECH)' tools/make_embedded.sh
 
-# A process for each core; the tests of a file share one, and with it their fixtures.
+# A process of one thread for each core; the tests of a file share one, and with it their fixtures.
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

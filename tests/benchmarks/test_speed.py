@@ -41,11 +41,13 @@ def test_the_plain_loop_and_the_pipeline_do_the_same_work(bench, monkeypatch, tm
     plain = folder.PlainLoop(detector)(paths)
     ours = folder.pipeline(folder.Model(detector, None, "x"), paths, tmp_path / "scores.csv")
     assert len(set(plain)) == 3 and ours == pytest.approx(plain, abs=1e-4)
-    monkeypatch.setattr(folder, "PROFILE_BATCH", 1)
     monkeypatch.setattr(folder, "PROFILE_ROUNDS", 1)
     parts = folder.profile(detector)
     assert {"convolutions", "attention", "feed-forward", "AASIST"} < parts.keys()
     assert not detector.backend._forward_hooks
+    rows = folder.folder_rows(3)
+    assert [row["target"] for row in rows] == [None, folder.TARGET, None]
+    assert all(row["value"] > 0 for row in rows) and rows[0]["ok"] is None
 
 
 def test_the_wait_for_a_verdict_is_a_ratio_and_torch_is_looked_for(bench, monkeypatch, tmp_path):
