@@ -74,3 +74,16 @@ def test_learns_to_tell_two_noises():
     with torch.no_grad():
         accuracy = (model(draw()).argmax(dim=1) == labels).float().mean()
     assert accuracy == 1.0
+
+
+def test_steps_on_two_threads_are_finite():
+    """The suite runs on one; a strided 1x1 convolution once wrote beyond its memory on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(3):
+            model = SpectrogramCnn().train()
+            model(torch.randn(8, 16_000)).square().sum().backward()
+            assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    finally:
+        torch.set_num_threads(before)
