@@ -138,6 +138,15 @@ def test_adapters_act_beside_a_base_in_8_bits():
     assert np.abs(before - after).max() > 1e-3
 
 
+def test_where_the_products_are_missing_one_line_says_so(monkeypatch):
+    def missing(*_):
+        raise AttributeError("no onednn")
+
+    monkeypatch.setattr("loradar.detector.quantised.Int8Linear.__init__", missing)
+    with pytest.raises(InputError, match=r"cannot multiply in 8 bits \(no onednn\)"):
+        detector().set_precision("int8")
+
+
 def test_what_cannot_be_had_is_refused():
     with pytest.raises(InputError, match="precision half: give float32, bfloat16, int8"):
         detector().set_precision("half")

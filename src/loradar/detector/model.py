@@ -229,7 +229,13 @@ class Detector(nn.Module):
                 raise InputError("precision int8: this detector has no encoder to quantise")
             if next(self.parameters()).device.type != "cpu":
                 raise InputError("precision int8 is for processors; on a GPU give bfloat16")
-            quantise_linears(self.encoder.model)
+            try:
+                quantise_linears(self.encoder.model)
+            except (AttributeError, NotImplementedError, RuntimeError) as error:
+                raise InputError(
+                    f"precision int8: this PyTorch cannot multiply in 8 bits ({error}): "
+                    "give bfloat16"
+                ) from None
         if precision != "float32" and self.encoder is not None:
             halve(self.encoder.model)
         self.precision = precision
