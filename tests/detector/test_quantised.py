@@ -1,5 +1,8 @@
 """Linear maps in 8 bits, and what a detector computes in."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -125,6 +128,14 @@ def test_scores_are_near_those_in_float32(encoder, precision):
     assert near.keys() == gates.keys()
     count = sum(isinstance(m, Int8Linear) for m in model.encoder.modules())
     assert (count > 0) == (precision == "int8")
+
+
+def test_the_weights_that_were_replaced_are_let_go():
+    model = detector()
+    weight = weakref.ref(model.encoder.model.encoder.layers[0].feed_forward.output_dense.weight)
+    model.set_precision("int8")
+    gc.collect()
+    assert weight() is None
 
 
 def test_adapters_act_beside_a_base_in_8_bits():

@@ -15,8 +15,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep what is freed for what is asked for next.
 
     By default it maps each large block anew and unmaps it when freed, and the kernel fills every
-    page with zeros again: a quarter of the time of a detector whose tensors come and go in the
-    same sizes. The most that is held stays the same within 2 %.
+    page with zeros again: a fifth of the time of a detector whose tensors come and go in the same
+    sizes. The most that is held stays the same within 2 %.
 
     Returns
     -------

@@ -50,7 +50,7 @@ def grow(
         1.0, "--keep", min=0, help="Weight of staying with the old answers on all other clips."
     ),
     everything: bool = typer.Option(
-        False, "--everything", help="Train every weight, and no expert: to compare. It forgets."
+        False, "--everything", help="Train every weight, and no expert: to compare."
     ),
     precision: str = typer.Option("fp32", "--precision", help="`fp32` or `bf16`."),
     augment: bool = typer.Option(True, help="As in the model's own training."),

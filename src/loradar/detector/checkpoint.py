@@ -60,12 +60,14 @@ def save_detector(detector: Detector, folder: Path | str, *, self_contained: boo
         Made when missing; files other than the three written here stay as they are.
     self_contained : bool
         Save the encoder too, so that loading needs neither hub nor local base. Always so where
-        the encoder has no base to load: a baseline, an inline configuration, mode ``full``.
+        the encoder has no base to load: a baseline, an inline configuration, mode ``full``; and
+        of a detector that was saved so.
     """
     folder, config = Path(folder), detector.config
     encoder = config.encoder
     needs_base = isinstance(encoder, HuggingFaceEncoderConfig) and encoder.id is not None
-    alone = self_contained or not needs_base or not detector.keeps_encoder
+    alone = self_contained or detector.self_contained
+    alone = alone or not needs_base or not detector.keeps_encoder
     state = detector.whole_state() if alone else detector.trained_state()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with atomic_path(folder / WEIGHTS) as temporary:
@@ -134,6 +136,7 @@ def load_detector(
     if not alone:
         _check_base(folder, record, detector)
     _fill(folder, detector.whole_state() if alone else detector.trained_state(), tensors)
+    detector.self_contained = alone
     return detector.to(device).eval()
 
 

@@ -43,6 +43,9 @@ class Detector(nn.Module):
         The adapters in the encoder.
     precision : str
         What `score_windows` computes in; see `set_precision`.
+    self_contained : bool
+        Whether the encoder is no longer the one its configuration names, so that it has to be
+        saved with the rest.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Detector(nn.Module):
         self.backend: Any = backend
         self.mixture: MoeLora | None = None
         self.precision = "float32"
+        self.self_contained = False
         self._mixture_config: MoeLoraConfig | None = None
         # References to the encoder's own tensors, kept from before adapters are put in.
         self._minimum: int | None = None
@@ -236,6 +240,8 @@ class Detector(nn.Module):
                     f"precision int8: this PyTorch cannot multiply in 8 bits ({error}): "
                     "give bfloat16"
                 ) from None
+            kept = {id(parameter) for parameter in self.encoder.model.parameters()}
+            self._base = {name: p for name, p in self._base.items() if id(p) in kept}
         if precision != "float32" and self.encoder is not None:
             halve(self.encoder.model)
         self.precision = precision

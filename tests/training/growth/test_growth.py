@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from loradar.corpora.manifest import Manifest, read_manifest
-from loradar.detector.checkpoint import load_detector
+from loradar.detector import DetectorConfig, build_detector
+from loradar.detector.checkpoint import load_detector, save_detector
+from loradar.detector.pretrained import make_model, save_model
 from loradar.errors import ConfigError, InputError
 from loradar.inference.model import load_model
 from loradar.training.dataset import ClipStore
@@ -288,3 +290,25 @@ def test_everything_trains_for_comparison(tiny_model, clips, tmp_path):
     assert "Every weight was trained for a new attack, from 6 of its clips and 6 of older" in card
     with pytest.raises(ConfigError, match="adds no expert"):
         GrowthSettings.of(everything=True, rank=2)
+
+
+@pytest.fixture
+def with_base(tiny_model, tmp_path):
+    """A model on an encoder in a folder of its own."""
+    config = load_detector(tiny_model).config.to_dict()
+    torch.manual_seed(0)
+    save_model(make_model(config["encoder"].pop("config")), tmp_path / "base")
+    config["encoder"]["id"] = str(tmp_path / "base")
+    save_detector(build_detector(DetectorConfig.from_dict(config), seed=0), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_model_of_which_everything_was_trained_can_grow(with_base, clips, tmp_path):
+    whole = run(with_base, clips, tmp_path / "all", everything=True, keep=0, learning_rate=0.01)
+    more = run(whole.folder, clips, tmp_path / "more")
+    for folder in (whole.folder, more.folder):
+        assert json.loads((folder / "config.json").read_text())["self_contained"]
+    old, new = (load_detector(each.folder).whole_state() for each in (whole, more))
+    assert all(torch.equal(new[name], old[name]) for name in old)
+    base = load_detector(with_base).whole_state()
+    assert any(not torch.equal(old[name], base[name]) for name in base if ".A" not in name)

@@ -180,6 +180,7 @@ def _prepare(detector: Detector, mixture: MoeLora, settings: GrowthSettings) -> 
     """Append or choose the experts; let their parameters alone ask for a gradient."""
     if settings.everything:
         detector.requires_grad_(True)
+        detector.self_contained = True
         return []
     config = mixture.config
     for number in settings.experts:
@@ -310,8 +311,7 @@ def _write(detector: Detector, source: Path, folder: Path, metrics: dict[str, An
     text = card.read_text(encoding="utf-8") if card.is_file() else "# A grown detector\n"
     write_text(folder / "README.md", f"{text.rstrip()}\n\n{growth_section(metrics)}")
     write_json(folder / "metrics.json", metrics)
-    # With everything trained, the encoder is no longer the one it was built on.
-    save_detector(detector, folder, self_contained=not metrics["experts"])
+    save_detector(detector, folder)
 
 
 def _counted(clips: Clips) -> str:
