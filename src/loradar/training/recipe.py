@@ -244,6 +244,10 @@ class Recipe(_Section):
     ----------
     name, seed
         What the run is called, and what everything random depends on.
+    start : str, optional
+        Folder of a trained detector (or ``loradar/embedded``) whose weights training goes on from,
+        with a schedule of its own (a warm restart: Loshchilov and Hutter 2017, arXiv 1608.03983).
+        Without it: the pre-trained encoder, and all else from random.
     encoder, front_end, adaptation, backend
         The detector; see `loradar.detector.config`.
     data, augmentation, training, evaluation
@@ -252,6 +256,8 @@ class Recipe(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(0, ge=0)
+    # Left out where it is not given, so that recipes from before it keep their hash.
+    start: str | None = Field(None, exclude_if=lambda start: start is None)
     encoder: EncoderConfig
     front_end: FrontEndConfig = FrontEndConfig()
     adaptation: AdaptationConfig

@@ -38,6 +38,7 @@ from loradar.training.memory import peak_memory_mib
 from loradar.training.mldg import DomainClips, MldgTrainer, domains_of
 from loradar.training.provenance import provenance
 from loradar.training.recipe import Recipe, conditions
+from loradar.training.start import draw_seed, start_from
 from loradar.training.stream import arguments, steps_of, waiting_share
 from loradar.training.trainer import DetectorTrainer
 
@@ -113,11 +114,13 @@ def train(
     training = distinct_clips(parts)
     require_apart(training, dev)
     require_files(training, dev)
-    plan = plan_draws([part.table for part in parts], recipe.data, recipe.seed)
     steps = steps_of(recipe.training, len(training.table))
     paths = [path for part in parts for path in part.table["path"]]
     store = ClipStore(paths, preload=recipe.data.preload, progress=progress)
     detector = build_detector(recipe.detector, seed=recipe.seed)
+    started_from = start_from(detector, recipe.start) if recipe.start else None
+    tables = [part.table for part in parts]
+    plan = plan_draws(tables, recipe.data, draw_seed(recipe.seed, started_from))
     if not any(True for _ in detector.trained_parameters()):
         raise ConfigError(
             f"adaptation.mode {recipe.adaptation.mode} leaves nothing to train in "
@@ -147,7 +150,7 @@ def train(
     }
     clips = TrainingClips(store, plan, recipe.augmentation, **given)
     if mldg is not None:
-        domains = domains_of([part.table for part in parts], mldg.by)
+        domains = domains_of(tables, mldg.by)
         clips = DomainClips(domains, store, plan, recipe.augmentation, **given)
     dev_store = ClipStore(dev.table["path"], preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
@@ -200,6 +203,7 @@ def train(
         "best_step": trainer.state.best_global_step or steps,
         **sizes,
         **origin,
+        **({} if started_from is None else {"start_sha256": started_from}),
     }
     detector.eval()
     _require_finite(detector)

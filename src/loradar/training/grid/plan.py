@@ -79,7 +79,7 @@ class Grid(_Section):
     """A grid of runs. Unknown keys are errors.
 
     ``{variant}``, ``{fold}``, ``{groups}`` (human and the groups that the fold's suite trains on)
-    and the fold's ``values`` are filled into overrides and recipe names.
+    and the fold's ``values`` are filled into overrides and recipe names, ``{seed}`` into ``start``.
 
     Attributes
     ----------
@@ -216,6 +216,8 @@ def cells_of(grid: Grid, folder: Path, source: str = "grid") -> list[Cell]:
     for seed in grid.seeds:
         for (name, fold_name), values in recipes.items():
             values = copy.deepcopy(values) | {"seed": seed, "name": f"{name}_{fold_name}_{seed}"}
+            if "start" in values:
+                values["start"] = str(values["start"]).replace("{seed}", str(seed))
             suite, on = grid.folds[fold_name].suite, tables[fold_name]
             cells.append(Cell(name, fold_name, seed, "train", suite, on, recipe=values))
     for name, model in grid.models.items():
@@ -234,6 +236,7 @@ def _values(
         **fold.values,
         "variant": name,
         "fold": fold_name,
+        "seed": "{seed}",
         "groups": f"[{', '.join([HUMAN, *FOLDS[fold_of(fold.suite)]])}]",
     }
 
