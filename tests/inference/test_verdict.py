@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loradar.audio.quality import Chunk, Quality
+from loradar.audio.timbre import together as joined
 from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration
 from loradar.evaluation.verdicts import Thresholds
@@ -91,7 +92,7 @@ def test_a_timeline_from_change_to_change():
 def test_windows_without_speech_do_not_count_and_leave_a_gap():
     flags = np.zeros(round(44 / 0.016), bool)
     flags[: round(20 / 0.016)] = True
-    quality = Quality((Chunk(44 * 16_000, -20.0, flags, 0.0, None, 0.0, 0.0),))
+    quality = Quality((Chunk(44 * 16_000, -20.0, flags, 0.0, None, 0.0, 0.0, joined([])),))
     found = decide("a", _long([3.0] * 10 + [-9.0] * 11), calibration=CALIBRATION, quality=quality)
     assert found.verdict == "BONAFIDE"
     assert found.score == 3.0

@@ -13,6 +13,7 @@ from loradar.audio.frames import BIN_HZ, HOP, HOP_S, RATE, Frames, analyse, spee
 from loradar.audio.music import activation
 from loradar.audio.noise import signal_to_noise
 from loradar.audio.streams import flat_tops
+from loradar.audio.timbre import Moments, moments, timbre, together
 
 #: Samples that are measured together: 4.1 s, the noise within them taken as steady.
 CHUNK = 65_536
@@ -39,6 +40,8 @@ class Chunk:
         See `loradar.audio.noise.signal_to_noise`.
     low, high : float
         Power from 300 to 3,400 and from 4,300 to 7,000 Hz, per bin, while there is speech.
+    sound : Moments
+        What it sounds like, by the half second.
     """
 
     samples: int
@@ -48,6 +51,7 @@ class Chunk:
     snr_db: float | None
     low: float
     high: float
+    sound: Moments
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,14 @@ class Quality:
         last = int(np.searchsorted(ends, end, side="left"))
         found = [chunk.music for chunk in self.chunks[first : last + 1]]
         return float(np.mean(found)) if found else 0.0
+
+    def timbre_between(self, start: float, end: float) -> FloatArray:
+        """Return what it sounds like between ``start`` and ``end`` (in s), [64]; see `timbre`."""
+        return timbre(self._sound, start, end)
+
+    @cached_property
+    def _sound(self) -> Moments:
+        return together([chunk.sound for chunk in self.chunks])
 
     @cached_property
     def _steps(self) -> NDArray[np.int64]:
@@ -174,15 +186,17 @@ def _measure_sound(samples: FloatArray) -> Chunk:
     frames = analyse(samples)
     speech = speech_frames(frames)
     low, high = _bands(frames, speech)
+    steps = -(-len(samples) // HOP)
     return Chunk(
         samples=len(samples),
         loudest_db=_loudest(samples),
         # The last frames of a chunk would reach into the next.
-        speech=np.resize(np.pad(speech, (0, 2), mode="edge"), -(-len(samples) // HOP)),
+        speech=np.resize(np.pad(speech, (0, 2), mode="edge"), steps),
         music=activation(frames.power),
         snr_db=signal_to_noise(samples),
         low=low,
         high=high,
+        sound=moments(frames, steps),
     )
 
 

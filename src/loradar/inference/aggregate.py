@@ -11,11 +11,11 @@ the windows hang together: a longer recording is not flagged more often for havi
 The price is that one stretch among M must be better evidence by log(M). Vovk and Wang, "E-values:
 calibration, combination and applications" (2021).
 
-**A contrast** with the rest: within one real recording, windows scatter far less than between
-recordings. A stretch of at most a quarter of the clip is compared with the clip's median and its
-scatter (a Gaussian tail, times the number of places and lengths; read as evidence by Sellke,
-Bayarri and Berger, 2001). It never counts for more than its own log-likelihood ratio, so another
-human voice spliced in, which differs too, is no spoof for being different.
+**By sound**: where the windows' sound is known, the stretch may be one that sounds unlike the rest
+(`loradar.inference.foreign`): the most foreign window with a half of the weight, the next with a
+sixth, and so on, whatever their scores. That is a mixture too, so foreign is not spoofed: another
+human voice spliced in counts as much as its own evidence does. But a sentence from elsewhere is
+mostly among the first few of hundreds of windows, and then pays for a choice among as few.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import logsumexp
 
 FloatArray = NDArray[np.float64]
 
@@ -36,13 +36,8 @@ UNPARTED = 3
 CHANGE = 2.5
 #: Least standard deviation of a window's evidence within a real recording.
 LEAST_SPREAD = 0.5
-#: Windows from which on a clip's scatter is known, and what it is multiplied by to be safe.
-LEAST_WINDOWS, SAFETY = 12, 1.25
-#: Evidence below which a contrast is none: one real recording in twenty would show it.
-LEAST_CONTRAST = 0.9
-#: Windows that share no sample, of a stretch, that may count as independent at most.
-MOST_INDEPENDENT = 4.0
-_SEARCHED = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # windows of a stretch
+#: Windows from which on it is known how a recording sounds.
+LEAST_WINDOWS = 12
 
 
 @dataclass(frozen=True)
@@ -57,8 +52,8 @@ class Stretch:
         Mean of their log-likelihood ratios, bona fide over spoof.
     corrected : float
         The same as evidence on a place picked among all of the clip's: nearer to 0 by the
-        logarithm of how many stretches of this length fit into it, unless the contrast with the
-        rest is worth more. What a verdict on this stretch alone goes by.
+        logarithm of how many stretches of this length fit into it, unless what it sounds like
+        makes it worth more. What a verdict on this stretch alone goes by.
     """
 
     first: int
@@ -67,13 +62,18 @@ class Stretch:
     corrected: float
 
 
-def clip_llr(llrs: Sequence[float] | FloatArray) -> float:
+def clip_llr(
+    llrs: Sequence[float] | FloatArray, places: Sequence[float] | FloatArray | None = None
+) -> float:
     """Return a clip's log-likelihood ratio from its windows'.
 
     Parameters
     ----------
     llrs : array_like of float, [N]
         Natural-log likelihood ratios, bona fide over spoof, in order of time; all finite.
+    places : array_like of float, [N], optional
+        Prior weight of each window by its sound alone (`loradar.inference.foreign.places`); not
+        used below 12 windows.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def clip_llr(llrs: Sequence[float] | FloatArray) -> float:
     ]
     part = float(logsumexp(parts)) - np.log(len(parts))
     mixture = float(np.logaddexp(whole, part) - np.log(2.0))
-    return -max(mixture, _strongest(values)[0])
+    return -max(mixture, _by_sound(values, places))
 
 
 def combined_llr(llrs: Sequence[float]) -> float:
@@ -109,7 +109,9 @@ def combined_llr(llrs: Sequence[float]) -> float:
     return -float(logsumexp(-np.asarray(llrs, np.float64)) - np.log(len(llrs)))
 
 
-def stretches(llrs: Sequence[float] | FloatArray) -> list[Stretch]:
+def stretches(
+    llrs: Sequence[float] | FloatArray, places: Sequence[float] | FloatArray | None = None
+) -> list[Stretch]:
     """Cut a clip where its evidence changes.
 
     The cut that minimises the squared distance of the windows to their stretch's mean plus a
@@ -117,8 +119,8 @@ def stretches(llrs: Sequence[float] | FloatArray) -> list[Stretch]:
 
     Parameters
     ----------
-    llrs : array_like of float, [N]
-        Natural-log likelihood ratios of the windows in order of time.
+    llrs, places : array_like of float, [N]
+        As for `clip_llr`.
 
     Returns
     -------
@@ -135,20 +137,17 @@ def stretches(llrs: Sequence[float] | FloatArray) -> list[Stretch]:
     if count == 0:
         return []
     edges = _partition(values, CHANGE * _spread(values) ** 2 * np.log(max(count, 2)))
-    evidence, begin, end = _strongest(values)
-    if evidence > 0 and not any(begin <= edge <= end for edge in edges):
+    if _by_sound(values, places) > 0:
         # What decides on the clip is to be seen in its timeline.
-        edges = sorted({*edges, begin, end})
-    found, rest = [], _rest(values)
+        begin, end = _decisive(values, np.asarray(places, np.float64))
+        if not any(begin <= edge <= end for edge in edges):
+            edges = sorted({*edges, begin, end})
+    found = []
     for first, last in pairwise(edges):
         llr, length = float(values[first:last].mean()), last - first
         weight = max(abs(llr) - float(np.log(count / length)), 0.0)
-        if llr < 0 and _comparable(length, count):
-            contrast = float(_contrasts(rest, count, np.array([llr]), length)[0])
-            weight = max(weight, min(-llr, contrast))
-        if llr < 0 and first <= (begin + end) // 2 < last:
-            # Cut a window earlier or later, it is the same place still.
-            weight = max(weight, min(-llr, evidence))
+        if llr < 0 and places is not None:
+            weight = max(weight, _by_sound(values, places, first, last))
         found.append(Stretch(first, last, llr, float(np.copysign(weight, llr))))
     return found
 
@@ -159,41 +158,29 @@ def _means(values: FloatArray, length: int) -> FloatArray:
     return means
 
 
-def _comparable(length: int, count: int) -> bool:
-    return count >= LEAST_WINDOWS and 4 * length <= count
+def _by_sound(
+    values: FloatArray,
+    places: Sequence[float] | FloatArray | None,
+    first: int = 0,
+    last: int | None = None,
+) -> float:
+    """Evidence that one of some windows came from elsewhere; minus infinity without their sound."""
+    if places is None or len(values) < LEAST_WINDOWS:
+        return -np.inf
+    weights = np.asarray(places, np.float64)[first:last]
+    return float(logsumexp(-values[first:last], b=weights))
 
 
-def _strongest(values: FloatArray) -> tuple[float, int, int]:
-    """Best evidence of a stretch by its contrast, and where it is; minus infinity without one."""
-    best = (-np.inf, 0, 0)
-    rest = _rest(values)
-    for length in _SEARCHED:
-        if not _comparable(length, len(values)):
-            break
-        means = _means(values, length)
-        evidence = np.minimum(-means, _contrasts(rest, len(values), means, length))
-        place = int(np.argmax(evidence))
-        if evidence[place] > best[0]:
-            best = (float(evidence[place]), place, place + length)
-    return best
-
-
-def _rest(values: FloatArray) -> tuple[float, float]:
-    """Middle and scatter of a clip's windows, whatever a quarter of them are."""
-    middle = float(np.median(values))
-    scatter = 1.4826 * float(np.median(np.abs(values - middle)))
-    return middle, max(scatter, LEAST_SPREAD) * SAFETY
-
-
-def _contrasts(rest: tuple[float, float], count: int, means: FloatArray, length: int) -> FloatArray:
-    """Evidence that stretches with these means, of ``count`` windows, differ from the rest."""
-    middle, scatter = rest
-    independent = min((length + 1) / 2, MOST_INDEPENDENT)
-    tail = log_ndtr((means - middle) * np.sqrt(independent) / scatter)
-    picked = np.minimum(tail + np.log(count) + np.log(len(_SEARCHED)), -1.0)
-    evidence = -1.0 - picked - np.log(-picked)
-    told: FloatArray = np.where(evidence >= LEAST_CONTRAST, evidence, -np.inf)
-    return told
+def _decisive(values: FloatArray, places: FloatArray) -> tuple[int, int]:
+    """The window that its sound and score speak against most, and neighbours half as suspect."""
+    at = int(np.argmax(np.log(places) - values))
+    suspect = values < min(float(values[at]) / 2.0, 0.0)
+    suspect[at] = True
+    before = np.flatnonzero(~suspect[:at])
+    after = np.flatnonzero(~suspect[at:])
+    first = int(before[-1]) + 1 if before.size else 0
+    last = at + int(after[0]) if after.size else len(values)
+    return first, last
 
 
 def _lengths(count: int) -> list[int]:

@@ -13,7 +13,14 @@ from loradar.audio.quality import Quality
 from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration, posterior, prior_log_odds
 from loradar.evaluation.verdicts import Thresholds
-from loradar.inference.aggregate import Stretch, clip_llr, combined_llr, stretches
+from loradar.inference.aggregate import (
+    LEAST_WINDOWS,
+    Stretch,
+    clip_llr,
+    combined_llr,
+    stretches,
+)
+from loradar.inference.foreign import places
 from loradar.inference.quality import MIN_SPEECH_S, OPEN, Gate
 
 VerdictName = Literal["BONAFIDE", "SPOOF", "UNCERTAIN", "NOT_APPLICABLE", "ERROR"]
@@ -145,6 +152,7 @@ def decide(
         What the recording's quality allows (`loradar.inference.quality.gate`).
     quality : Quality, optional
         Where the speech is: windows that hold less than 0.3 s of it are left out, unless all do.
+        And what they sound like, which tells where something may come from elsewhere.
     model : str
         Name of the model.
 
@@ -161,7 +169,8 @@ def decide(
     scores = np.asarray(clip.scores, np.float64)
     llrs = scores if calibration is None else calibration.llr(scores)
     used = _with_speech(clip, quality)
-    llr = clip_llr(llrs[used])
+    sound = _places(clip, quality, used)
+    llr = clip_llr(llrs[used], sound)
     fitted = None if calibration is None else calibration.thresholds
     judge = _Judge(prior, fitted or TWO_TO_ONE)
     against = list(gate.reasons)
@@ -180,7 +189,7 @@ def decide(
         llr=llr,
         score=float(scores[used].mean()),
         reasons=tuple(against),
-        segments=judge.timeline(clip, llrs, used) if many else (),
+        segments=judge.timeline(clip, llrs, used, sound) if many else (),
         experts=clip.gates,
         model=model,
         seconds=clip.seconds,
@@ -241,6 +250,15 @@ def _with_speech(clip: ClipScores, quality: Quality | None) -> np.ndarray:
     return enough if enough.any() else ~enough
 
 
+def _places(clip: ClipScores, quality: Quality | None, used: np.ndarray) -> np.ndarray | None:
+    """How likely each window that counts is from elsewhere, by its sound; None for a short clip."""
+    kept = np.flatnonzero(used)
+    if quality is None or len(kept) < LEAST_WINDOWS:
+        return None
+    starts = [clip.starts[row] for row in kept]
+    return places(np.stack([quality.timbre_between(s, s + clip.window) for s in starts]))
+
+
 @dataclass(frozen=True)
 class _Judge:
     prior: float
@@ -258,11 +276,13 @@ class _Judge:
     def segment(self, start: float, end: float, llr: float, corrected: float) -> Segment:
         return Segment(start, end, self.p_spoof(llr), llr, self.verdict(corrected))
 
-    def timeline(self, clip: ClipScores, llrs: np.ndarray, used: np.ndarray) -> tuple[Segment, ...]:
+    def timeline(
+        self, clip: ClipScores, llrs: np.ndarray, used: np.ndarray, sound: np.ndarray | None
+    ) -> tuple[Segment, ...]:
         """Stretches between changes, of the windows that count."""
         kept = np.flatnonzero(used)
         found = []
-        for part in stretches(llrs[kept]):
+        for part in stretches(llrs[kept], sound):
             # Windows that do not count part a stretch in two.
             rows = kept[part.first : part.last]
             for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):

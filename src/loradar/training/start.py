@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from loradar.detector.checkpoint import base_hash, load_detector
+from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.model import Detector
 from loradar.embedded import detector_folder, names_detector
 from loradar.errors import ConfigError
@@ -50,9 +51,11 @@ def start_from(detector: Detector, start: str) -> str:
             f"start: {start} has another architecture than the recipe ({first} differs): take "
             f"encoder, adaptation and backend from {folder / 'recipe.yaml'}"
         )
-    if detector.keeps_encoder and base_hash(old.base_tensors()) != base_hash(
-        detector.base_tensors()
-    ):
+    encoder = detector.config.encoder
+    # An inline encoder begins at random, and comes along.
+    named = isinstance(encoder, HuggingFaceEncoderConfig) and encoder.id is not None
+    bases = {base_hash(each.base_tensors()) for each in (old, detector)}
+    if named and detector.keeps_encoder and len(bases) > 1:
         raise ConfigError(
             f"start: {start} was trained on another base encoder than the recipe's encoder.id"
         )
