@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
-from loradar.audio.quality import Chunk, Quality
+from loradar.audio.quality import Chunk, Quality, measure_quality
 from loradar.audio.timbre import together as joined
 from loradar.detector.scorer import ClipScores
 from loradar.evaluation.calibration import Calibration
@@ -100,6 +101,34 @@ def test_windows_without_speech_do_not_count_and_leave_a_gap():
     none = replace(quality.chunks[0], speech=np.zeros_like(flags))
     found = decide("a", _long([3.0] * 21), calibration=CALIBRATION, quality=Quality((none,)))
     assert found.score == 3.0
+
+
+def _recording(foreign_from, tilt):
+    """200 s of noise in bursts; 4 s of it of another colour."""
+    rng = np.random.default_rng(0)
+    white = rng.standard_normal(16_000 * 200)
+    beat = np.sin(2 * np.pi * 1.3 * np.arange(len(white)) / 16_000) > -0.3
+    samples = lfilter([1], [1, -0.9], white)
+    at = slice(16_000 * foreign_from, 16_000 * (foreign_from + 4))
+    samples[at] = lfilter([1], [1, -tilt], white[at])
+    return (0.05 * samples * (beat + 0.01)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("tilt", "found"), [(0.5, True), (0.9, False)])
+def test_a_suspect_window_counts_where_it_sounds_as_if_from_elsewhere(tilt, found):
+    heard = measure_quality(_recording(120, tilt))
+    everywhere = np.full(len(heard.chunks[0].speech), True)
+    chunks = tuple(replace(c, speech=np.resize(everywhere, len(c.speech))) for c in heard.chunks)
+    scores = 1.6 + np.random.default_rng(1).standard_t(4, 99).clip(-3, 3) / 2
+    scores[60] = -2.0  # 120 to 124 s
+    clip = _long(scores.tolist())
+    quality = replace(heard, chunks=chunks)
+    verdict = decide("a", clip, calibration=CALIBRATION, quality=quality)
+    assert (verdict.verdict == "SPOOF") == found
+    assert decide("a", clip, calibration=CALIBRATION).verdict != "SPOOF"
+    if found:
+        (told,) = [s for s in verdict.segments if s.verdict == "SPOOF"]
+        assert (told.start, told.end) == (pytest.approx(120, abs=2), pytest.approx(124, abs=2))
 
 
 def test_a_call_is_spoofed_if_one_side_is():

@@ -1,21 +1,22 @@
 """From the evidence of windows to that of a clip, and to the places where it changes.
 
-A clip counts as spoofed when any part of it is. Two ways lead there, and the stronger counts.
+A clip counts as spoofed when any part of it is. Its evidence is that of a mixture over what may be
+spoofed: by place and, where the windows' sound is known, the mean of that and one by sound.
 
-**A mixture** over what may be spoofed: all of it (half the weight), or one stretch of 1, 2, 4, ...
-windows at any place (the other half, the same for each length, and within a length for each
-place). Each stretch's own evidence is the mean of its windows' log-likelihood ratios: windows of a
-clip share speaker, room and channel, so their evidence is not added up. Such a factor exceeds 1/p
-in real speech with probability p at most, and so does the mixture, being an average, however much
-the windows hang together: a longer recording is not flagged more often for having more windows.
-The price is that one stretch among M must be better evidence by log(M). Vovk and Wang, "E-values:
-calibration, combination and applications" (2021).
+**By place**: all of it (half the weight), or one stretch of 1, 2, 4, ... windows at any place (the
+other half, the same for each length, and within a length for each place). Each stretch's own
+evidence is the mean of its windows' log-likelihood ratios: windows of a clip share speaker, room
+and channel, so their evidence is not added up. Such a factor exceeds 1/p in real speech with
+probability p at most, and so does the mixture, being an average, however much the windows hang
+together: a longer recording is not flagged more often for having more windows. The price is that
+one stretch among M must be better evidence by log(M). Vovk and Wang, "E-values: calibration,
+combination and applications" (2021).
 
-**By sound**: where the windows' sound is known, the stretch may be one that sounds unlike the rest
-(`loradar.inference.foreign`): the most foreign window with a half of the weight, the next with a
-sixth, and so on, whatever their scores. That is a mixture too, so foreign is not spoofed: another
-human voice spliced in counts as much as its own evidence does. But a sentence from elsewhere is
-mostly among the first few of hundreds of windows, and then pays for a choice among as few.
+**By sound**: the stretch may be one that sounds unlike the rest (`loradar.inference.foreign`): the
+most foreign window with a half of the weight, the next with a sixth, and so on, whatever their
+scores. The same promise holds, so foreign is not spoofed: another human voice spliced in counts as
+much as its own evidence does. But a sentence from elsewhere is mostly among the first few of
+hundreds of windows, and then pays for a choice among as few.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def clip_llr(
     ]
     part = float(logsumexp(parts)) - np.log(len(parts))
     mixture = float(np.logaddexp(whole, part) - np.log(2.0))
-    return -max(mixture, _by_sound(values, places))
+    sound = _by_sound(values, places)
+    return -mixture if sound is None else -float(np.logaddexp(mixture, sound) - np.log(2.0))
 
 
 def combined_llr(llrs: Sequence[float]) -> float:
@@ -137,17 +139,21 @@ def stretches(
     if count == 0:
         return []
     edges = _partition(values, CHANGE * _spread(values) ** 2 * np.log(max(count, 2)))
-    if _by_sound(values, places) > 0:
+    total, at = -clip_llr(values, places), -1
+    if total > 0 and (_by_sound(values, places) or 0.0) > total:
         # What decides on the clip is to be seen in its timeline.
-        begin, end = _decisive(values, np.asarray(places, np.float64))
+        at, begin, end = _decisive(values, np.asarray(places, np.float64))
         if not any(begin <= edge <= end for edge in edges):
             edges = sorted({*edges, begin, end})
     found = []
     for first, last in pairwise(edges):
         llr, length = float(values[first:last].mean()), last - first
         weight = max(abs(llr) - float(np.log(count / length)), 0.0)
-        if llr < 0 and places is not None:
-            weight = max(weight, _by_sound(values, places, first, last))
+        sound = _by_sound(values, places, first, last)
+        if llr < 0 and sound is not None:
+            weight = max(weight, sound - float(np.log(2.0)))
+            if first <= at < last:
+                weight = max(weight, min(total, -float(values[at])))
         found.append(Stretch(first, last, llr, float(np.copysign(weight, llr))))
     return found
 
@@ -163,16 +169,16 @@ def _by_sound(
     places: Sequence[float] | FloatArray | None,
     first: int = 0,
     last: int | None = None,
-) -> float:
-    """Evidence that one of some windows came from elsewhere; minus infinity without their sound."""
+) -> float | None:
+    """Evidence that one of some windows came from elsewhere; None where no sound is known."""
     if places is None or len(values) < LEAST_WINDOWS:
-        return -np.inf
+        return None
     weights = np.asarray(places, np.float64)[first:last]
     return float(logsumexp(-values[first:last], b=weights))
 
 
-def _decisive(values: FloatArray, places: FloatArray) -> tuple[int, int]:
-    """The window that its sound and score speak against most, and neighbours half as suspect."""
+def _decisive(values: FloatArray, places: FloatArray) -> tuple[int, int, int]:
+    """The window that sound and score speak against most; it and neighbours half as suspect."""
     at = int(np.argmax(np.log(places) - values))
     suspect = values < min(float(values[at]) / 2.0, 0.0)
     suspect[at] = True
@@ -180,7 +186,7 @@ def _decisive(values: FloatArray, places: FloatArray) -> tuple[int, int]:
     after = np.flatnonzero(~suspect[at:])
     first = int(before[-1]) + 1 if before.size else 0
     last = at + int(after[0]) if after.size else len(values)
-    return first, last
+    return at, first, last
 
 
 def _lengths(count: int) -> list[int]:
