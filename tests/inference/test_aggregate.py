@@ -70,7 +70,7 @@ def test_one_fake_sentence_that_sounds_foreign_is_found_and_another_human_voice_
 
 
 def test_real_speech_with_heavy_tails_is_not_flagged_for_its_worst_moment():
-    # One reader of LibriSpeech: kurtosis 5 to 12. What is worst of 260 windows is no contrast.
+    # One reader of LibriSpeech: kurtosis 2.6 to 12. What is worst of 260 windows is no contrast.
     rng = np.random.default_rng(0)
     flagged = 0
     for _ in range(200):

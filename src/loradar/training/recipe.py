@@ -18,6 +18,7 @@ from loradar.detector.config import (
     FrontEndConfig,
 )
 from loradar.errors import ConfigError, InputError
+from loradar.training.validation import explain
 
 
 class _Section(BaseModel):
@@ -393,13 +394,3 @@ def _override(values: dict[str, Any], text: str) -> None:
     if isinstance(parsed, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", parsed):
         parsed = float(parsed)
     place[last] = parsed
-
-
-def explain(error: ValidationError) -> str:
-    """Return what pydantic complains about as one line."""
-    parts = []
-    for item in error.errors():
-        where = ".".join(str(place) for place in item["loc"]) or "recipe"
-        message = item["msg"].removeprefix("Value error, ")
-        parts.append(f"{where}: {'unknown key' if item['type'] == 'extra_forbidden' else message}")
-    return "; ".join(parts)

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from loradar.errors import ConfigError, InputError
 from loradar.evaluation.compare.runs import Kind
 from loradar.evaluation.suites.mini import FOLDS, HUMAN, fold_of
-from loradar.training.recipe import explain, parse_recipe, read_values
+from loradar.training.recipe import parse_recipe, read_values
+from loradar.training.validation import explain
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Baseline = Literal["corpus_prior", "trivial_features", "lfcc_gmm"]

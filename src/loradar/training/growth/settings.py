@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loradar.errors import ConfigError
-from loradar.training.recipe import TrainingConfig, explain
+from loradar.training.recipe import TrainingConfig
+from loradar.training.validation import explain
 
 
 class GrowthSettings(BaseModel):

@@ -17,10 +17,10 @@ from loradar.training.recipe import (
     MoreData,
     TrainingConfig,
     Workers,
-    explain,
     read_values,
     with_splits,
 )
+from loradar.training.validation import explain
 
 
 class _Section(BaseModel):

@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loradar.errors import ConfigError
-from loradar.training.recipe import explain, read_values
+from loradar.training.recipe import read_values
+from loradar.training.validation import explain
 from loradar.vocoders.neural.config import AnyVocoderConfig
 
 
