@@ -56,3 +56,19 @@ def test_spliced_speech_is_as_measured(background):
     assert report["model"] == "loradar/embedded"
     for row in rows(report):
         assert row in page, row
+
+
+def test_the_contrast_of_scores_beside_it_is_as_measured():
+    page = " ".join((ROOT / "docs" / "detection.md").read_text(encoding="utf-8").split())
+    now, before = (
+        json.loads((RESULTS / f"splices_{name}.json").read_text(encoding="utf-8"))["long"]
+        for name in ("recordings", "recordings_contrast")
+    )
+    found, alone = now["stretches"], now["alone"]["count"]
+    assert f"is found in {found['count']} of {found['of']}** recordings (of {alone} in" in page
+    assert now["human"]["none"]["flagged"]["count"] == 0
+    people, others = (before["human"][kind]["flagged"]["count"] for kind in ("none", "other"))
+    assert (
+        f"{before['stretches']['count']} found, {people} of 20 people flagged, and {others} of 20 "
+        "with another person's sentence"
+    ) in page

@@ -89,7 +89,7 @@ def test_a_grid_names_the_run_to_start_from_by_variant_fold_and_seed():
     grid = Grid.model_validate(
         {
             "recipe": "embedded_labelled.yaml",
-            "overrides": ["start=first/{variant}/{fold}/{seed}"],
+            "overrides": ["start=first/{variant}/{fold}/{seed}", "data.path=draw{seed}.csv"],
             "variants": {"one": []},
             "folds": {"A": {"suite": "mini_fold_a", "on": "labelled.csv"}},
             "seeds": [4, 5],
@@ -98,3 +98,4 @@ def test_a_grid_names_the_run_to_start_from_by_variant_fold_and_seed():
     )
     cells = cells_of(grid, Path(__file__).resolve().parents[2] / "recipes")
     assert [cell.recipe["start"] for cell in cells] == ["first/one/A/4", "first/one/A/5"]
+    assert [cell.recipe["data"]["path"] for cell in cells] == ["draw4.csv", "draw5.csv"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,8 +79,8 @@ class Fold(_Section):
 class Grid(_Section):
     """A grid of runs. Unknown keys are errors.
 
-    ``{variant}``, ``{fold}``, ``{groups}`` (human and the groups that the fold's suite trains on)
-    and the fold's ``values`` are filled into overrides and recipe names, ``{seed}`` into ``start``.
+    ``{variant}``, ``{fold}``, ``{seed}``, ``{groups}`` (human and the groups that the fold's suite
+    trains on) and the fold's ``values`` are filled into overrides and recipe names.
 
     Attributes
     ----------
@@ -194,18 +194,18 @@ def read_grid(path: Path | str) -> list[Cell]:
 def cells_of(grid: Grid, folder: Path, source: str = "grid") -> list[Cell]:
     """Lay out a grid's runs; ``folder`` is what its recipes are relative to. See `read_grid`."""
     cells: list[Cell] = []
-    recipes: dict[tuple[str, str], dict[str, Any]] = {}
+    recipes: dict[tuple[int, str, str], dict[str, Any]] = {}
     tables: dict[str, str] = {}
     for fold_name, fold in grid.folds.items():
         try:
             groups = FOLDS[fold_of(fold.suite)]
         except ConfigError as error:
             raise ConfigError(f"{source}: folds.{fold_name}: {error}") from None
-        for name, variant in grid.variants.items():
+        for seed, (name, variant) in product(grid.seeds, grid.variants.items()):
             where = f"{source}: {name} on {fold_name}"
-            values = _values(grid, name, variant, fold_name, fold, folder, where)
+            values = _values(grid, name, variant, fold_name, fold, folder, where, seed)
             parse_recipe(values, where)
-            recipes[name, fold_name] = values
+            recipes[seed, name, fold_name] = values
         tables[fold_name] = _table(grid, fold_name, fold, recipes, source)
         suite, on = fold.suite, tables[fold_name]
         if groups:
@@ -214,13 +214,12 @@ def cells_of(grid: Grid, folder: Path, source: str = "grid") -> list[Cell]:
             Cell(name, fold_name, 0, "model", suite, on, model=model)
             for name, model in grid.models.items()
         ]
-    for seed in grid.seeds:
-        for (name, fold_name), values in recipes.items():
-            values = copy.deepcopy(values) | {"seed": seed, "name": f"{name}_{fold_name}_{seed}"}
-            if "start" in values:
-                values["start"] = str(values["start"]).replace("{seed}", str(seed))
-            suite, on = grid.folds[fold_name].suite, tables[fold_name]
-            cells.append(Cell(name, fold_name, seed, "train", suite, on, recipe=values))
+    # Sorting is stable: fold by fold within each seed, in the order of the file.
+    for seed, name, fold_name in sorted(recipes, key=lambda key: grid.seeds.index(key[0])):
+        values = recipes[seed, name, fold_name]
+        values |= {"seed": seed, "name": f"{name}_{fold_name}_{seed}"}
+        suite, on = grid.folds[fold_name].suite, tables[fold_name]
+        cells.append(Cell(name, fold_name, seed, "train", suite, on, recipe=values))
     for name, model in grid.models.items():
         if not Path(model).is_dir():
             raise InputError(f"{source}: models.{name}: {model}: no such folder")
@@ -230,14 +229,21 @@ def cells_of(grid: Grid, folder: Path, source: str = "grid") -> list[Cell]:
 
 
 def _values(
-    grid: Grid, name: str, variant: Variant, fold_name: str, fold: Fold, folder: Path, where: str
+    grid: Grid,
+    name: str,
+    variant: Variant,
+    fold_name: str,
+    fold: Fold,
+    folder: Path,
+    where: str,
+    seed: int,
 ) -> dict[str, Any]:
-    """Return the recipe's values of a variant on a fold."""
+    """Return the recipe's values of a variant on a fold with a seed."""
     known = {
         **fold.values,
         "variant": name,
         "fold": fold_name,
-        "seed": "{seed}",
+        "seed": str(seed),
         "groups": f"[{', '.join([HUMAN, *FOLDS[fold_of(fold.suite)]])}]",
     }
 
@@ -265,13 +271,13 @@ def _table(
     grid: Grid,
     fold_name: str,
     fold: Fold,
-    recipes: dict[tuple[str, str], dict[str, Any]],
+    recipes: dict[tuple[int, str, str], dict[str, Any]],
     source: str,
 ) -> str:
     """Return where the fold's table of clips is."""
     if fold.on is not None:
         return fold.on
-    paths = {str(recipes[name, fold_name]["data"]["path"]) for name in grid.variants}
+    paths = {str(values["data"]["path"]) for key, values in recipes.items() if key[2] == fold_name}
     if len(paths) != 1:
         found = "the recipes name several" if paths else "there is no recipe to take it from"
         raise ConfigError(f"{source}: folds.{fold_name}: give on, the table of clips: {found}")
