@@ -71,6 +71,38 @@ def test_magnitudes_are_those_of_one_of_the_two(monkeypatch, kind, whose):
     assert min(alike.values()) < 0.95
 
 
+def apart(one, other):
+    return float(np.sqrt(np.mean((one - other)[512:-512] ** 2)))
+
+
+@pytest.mark.parametrize("kind", module.KINDS)
+def test_a_shallow_graft_is_nearer_to_the_source(monkeypatch, kind):
+    monkeypatch.setattr(module, "KINDS", (kind,))
+    copy, source = pair(3)
+    at = [
+        graft(copy, source, np.random.default_rng(1), (depth, depth))
+        for depth in (0.01, 0.3, 0.7, 1.0)
+    ]
+    far = [apart(made, source * (np.std(made) / np.std(source))) for made in at]
+    assert far == sorted(far)
+    assert far[0] < 0.05 * far[-1]
+    assert np.array_equal(at[-1], graft(copy, source, np.random.default_rng(1)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), least=st.floats(0.05, 1.0), most=st.floats(0.05, 1.0))
+def test_a_depth_is_drawn_between_its_bounds(seed, least, most):
+    least, most = sorted((least, most))
+    copy, source = pair(seed)
+    made, *ends = (
+        graft(copy, source, np.random.default_rng(seed), depth)
+        for depth in ((least, most), (least, least), (most, most))
+    )
+    level = float(np.std(source) / np.std(copy))  # all three have the copy's level
+    far = [apart(x * level, source) for x in (ends[0], made, ends[1])]
+    assert far[0] - 1e-3 <= far[1] <= far[2] + 1e-3
+
+
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="samples"):
         graft(np.zeros(600), np.zeros(601), np.random.default_rng(0))

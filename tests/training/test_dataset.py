@@ -51,10 +51,10 @@ def test_pairs_are_cropped_alike_and_some_copies_are_grafted(tmp_path: Path) -> 
     plan = DrawPlan(table.assign(pair_id="p"), balance="pair", seed=1)
     store = ClipStore(paths, preload=True)
 
-    def draws(graft: float) -> list[tuple[int, np.ndarray]]:
-        clips = TrainingClips(
-            store, plan, AugmentationConfig(), window=1_000, length=40, graft=graft
-        )
+    def draws(graft: float, depth: float = 1.0) -> list[tuple[int, np.ndarray]]:
+        given = {"graft": graft, "graft_depth": (depth, depth)}
+        config = AugmentationConfig()
+        clips = TrainingClips(store, plan, config, window=1_000, length=40, **given)
         return [(int(i["labels"]), i["waveforms"].numpy()) for i in (clips[n] for n in range(40))]
 
     def place(samples: np.ndarray, whole: np.ndarray) -> int:
@@ -76,3 +76,6 @@ def test_pairs_are_cropped_alike_and_some_copies_are_grafted(tmp_path: Path) -> 
         start = place(samples, store[1])
         changed += not np.array_equal(samples, store[1][start : start + 1_000])
     assert 3 <= changed <= 17
+    shallow = draws(1.0, depth=0.01)
+    for (_, spoof), (_, real) in zip(shallow[0::2], shallow[1::2], strict=True):
+        assert 0.9 < np.corrcoef(spoof[256:-256], real[256:-256])[0, 1] < 1.0

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loradar.errors import ConfigError, InputError
-from loradar.training.recipe import conditions, parse_recipe, read_recipe
+from loradar.training.recipe import parse_recipe, read_recipe
+from loradar.training.sections import conditions
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
@@ -130,3 +131,16 @@ def test_a_base_that_leads_back_is_refused(tmp_path):
 def test_any_rate_survives_the_round_trip(rate):
     recipe = parse_recipe({**SMALL, "training": {"steps": 1, "learning_rate": rate}})
     assert parse_recipe(yaml.safe_load(recipe.to_yaml())).training.learning_rate == rate
+
+
+def test_a_graft_depth_is_a_rising_pair_and_is_saved_only_where_given():
+    def recipe(**data):
+        return parse_recipe({**SMALL, "data": {"path": "m.csv", "balance": "pair", **data}})
+
+    assert "graft_depth" not in recipe(graft=0.5).to_yaml()
+    given = recipe(graft=0.5, graft_depth=[0.15, 1.0])
+    assert given.data.graft_depth == (0.15, 1.0)
+    assert parse_recipe(yaml.safe_load(given.to_yaml())) == given
+    for wrong in ([1.0, 0.15], [0.0, 1.0], [0.5, 1.5], [0.5], 0.5):
+        with pytest.raises(ConfigError, match="graft_depth"):
+            recipe(graft=0.5, graft_depth=wrong)

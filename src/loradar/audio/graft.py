@@ -13,11 +13,15 @@ _SIZE, _HOP = 512, 128
 _WINDOW = np.hanning(_SIZE + 1)[:-1].astype(np.float32)
 _OVERLAP = np.float32(np.sum(_WINDOW**2) / _HOP)  # of squared windows, the same everywhere
 _TINY = np.float32(1e-9)
+WHOLE = (1.0, 1.0)  # a depth: all of the graft
 _LEAST_BAND, _EDGE = 0.1, 0.02  # shares of the spectrum: narrowest band, width of its edges
 
 
 def graft(
-    copy: NDArray[Any], source: NDArray[Any], rng: np.random.Generator
+    copy: NDArray[Any],
+    source: NDArray[Any],
+    rng: np.random.Generator,
+    depth: tuple[float, float] = WHOLE,
 ) -> NDArray[np.float32]:
     """Give a source clip a part of its copy: a band, the magnitudes, the phases, or a blend.
 
@@ -30,12 +34,18 @@ def graft(
     - ``phase``: the source's magnitudes on the copy's phases;
     - ``blend``: the copy's phases, and magnitudes between the two on a logarithmic scale.
 
+    With a depth below 1 the result lies between the source and that, magnitudes on a logarithmic
+    scale and directions on the chord: good synthesisers leave fainter traces than small ones do,
+    of the same kind.
+
     Parameters
     ----------
     copy, source : ndarray, [T]
         In time with each other.
     rng : numpy.random.Generator
         Draws the kind and its extent.
+    depth : tuple of float
+        Least and most of the way from the source to the graft, in (0, 1]; drawn evenly.
 
     Returns
     -------
@@ -64,6 +74,8 @@ def graft(
     else:
         louder, softer = np.abs(made) + _TINY, np.abs(real) + _TINY
         mixed = louder ** np.float32(share) * softer ** np.float32(1.0 - share) * _direction(made)
+    if depth != WHOLE:
+        mixed = _between(real, mixed, np.float32(rng.uniform(*depth)))
     result = _istft(mixed, len(copy))
     level, target = float(np.std(result)), float(np.std(copy))
     return (result * (target / level if level > 0 else 0.0)).astype(np.float32)
@@ -85,6 +97,14 @@ def _istft(spectra: NDArray[Any], length: int) -> NDArray[np.float32]:
     for place, part in enumerate(np.split(windows, _SIZE // _HOP, axis=1)):
         total[place : place + len(windows)] += part
     return total.reshape(-1)[_SIZE - _HOP :][:length] / _OVERLAP
+
+
+def _between(
+    real: NDArray[np.complex64], mixed: NDArray[np.complex64], way: np.float32
+) -> NDArray[np.complex64]:
+    """Go ``way`` from one spectrum [N, bins] to another, magnitudes and directions apart."""
+    size = (np.abs(real) + _TINY) ** (1 - way) * (np.abs(mixed) + _TINY) ** way
+    return np.asarray(size * _direction((1 - way) * _direction(real) + way * _direction(mixed)))
 
 
 def _direction(spectrum: NDArray[np.complex64]) -> NDArray[np.complex64]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from loradar.audio.augmentation import AugmentationConfig, build_augmentation
-from loradar.audio.graft import graft
+from loradar.audio.graft import WHOLE, graft
 from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop, tile_repeat
 from loradar.training.draws import DrawPlan, MixedPlan
@@ -71,6 +71,8 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         Draws of the run: steps x batch size x accumulation.
     graft : float
         Share of the copies drawn in pairs that keep only a part (`loradar.audio.graft`).
+    graft_depth : tuple of float
+        How much of a graft is taken, least and most.
     """
 
     def __init__(
@@ -82,10 +84,11 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         window: int,
         length: int,
         graft: float = 0.0,
+        graft_depth: tuple[float, float] = WHOLE,
     ) -> None:
         self.store = store
         self.plan = plan
-        self.graft = graft
+        self.graft, self.graft_depth = graft, graft_depth
         self.augment = build_augmentation(augmentation)
         self.window = window
         self.length = length
@@ -112,7 +115,8 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         source = self.plan.source(row)
         if source < 0 or own.random() >= self.graft:
             return crop(self.store[row], self.window, rng)
-        return grafted_crop(self.store[row], self.store[source], self.window, rng, own)
+        pair = self.store[row], self.store[source]
+        return grafted_crop(*pair, self.window, rng, own, self.graft_depth)
 
 
 def grafted_crop(
@@ -121,6 +125,7 @@ def grafted_crop(
     window: int,
     rng: np.random.Generator,
     own: np.random.Generator,
+    depth: tuple[float, float] = WHOLE,
 ) -> np.ndarray:
     """Crop a copy and its source at one place and graft the one on the other.
 
@@ -132,6 +137,8 @@ def grafted_crop(
         Samples of the crop.
     rng, own : numpy.random.Generator
         For the place of the crop, with as many draws as `crop` makes, and for the graft.
+    depth : tuple of float
+        How much of the graft is taken, least and most.
 
     Returns
     -------
@@ -139,7 +146,7 @@ def grafted_crop(
     """
     shared = min(len(copy), len(source))
     at = crop(np.arange(shared), window, rng)
-    return graft(copy[at], source[at], own)
+    return graft(copy[at], source[at], own, depth)
 
 
 class DevClips(Dataset[dict[str, Tensor]]):

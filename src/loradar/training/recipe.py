@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loradar.audio.augmentation import AugmentationConfig
+from loradar.audio.graft import WHOLE
 from loradar.detector.config import (
     AdaptationConfig,
     BackendConfig,
@@ -18,55 +19,18 @@ from loradar.detector.config import (
     FrontEndConfig,
 )
 from loradar.errors import ConfigError, InputError
+from loradar.training.sections import (
+    Conditions,
+    GraftDepth,
+    MoreData,
+    Workers,
+    with_splits,
+)
 from loradar.training.validation import explain
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Conditions = dict[str, str | list[str]]
-Workers = Annotated[int, Field(ge=0, le=64)] | Literal["auto"]
-
-
-class MoreData(_Section):
-    """Further training clips, mixed into the draws.
-
-    Attributes
-    ----------
-    corpus, path
-        As in `DataConfig`.
-    train : dict
-        As in `DataConfig`.
-    share : float
-        Share of the draws that come from here.
-    balance : {"class", "corpus", "pair"}, optional
-        As in `DataConfig`; by default as there.
-    """
-
-    corpus: str = "manifest"
-    path: str
-    train: Conditions = {"split": "train"}
-    share: float = Field(gt=0, lt=1)
-    balance: Literal["class", "corpus", "pair"] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _own_split(cls, values: Any) -> Any:
-        return with_splits(values, "train")
-
-
-def with_splits(values: Any, *names: str) -> Any:
-    """Naming another column must not let eval clips into training."""
-    if not isinstance(values, dict):
-        return values
-    given = {name: values[name] for name in names if isinstance(values.get(name), dict)}
-    return {**values, **{name: {"split": name, **rows} for name, rows in given.items()}}
-
-
-def conditions(rows: Conditions) -> Conditions:
-    """Return the conditions of a set for `Manifest.where`, without those that allow any."""
-    return {k: v for k, v in rows.items() if v not in ("*", ["*"])}
 
 
 class DataConfig(_Section):
@@ -97,6 +61,8 @@ class DataConfig(_Section):
     graft : float
         Share of the copies drawn in pairs that keep only a part of themselves on their source
         (`loradar.audio.graft`): a band, the magnitudes, the phases.
+    graft_depth : tuple of float
+        How much of a graft is taken, least and most; drawn anew for each. 1: all of it.
     buffer : int
         For shards (``corpus shard``) too large to jump about in: clips are read shard by shard, in
         a new order of shards each pass, and shuffled within so many at a time. 0 shuffles all.
@@ -118,6 +84,7 @@ class DataConfig(_Section):
     single_class: Literal["keep", "drop"] = "keep"
     also: tuple[MoreData, ...] = ()
     graft: float = Field(0.0, ge=0, le=1)
+    graft_depth: GraftDepth = WHOLE
     buffer: int = Field(0, ge=0)
     window: int = Field(64_600, ge=400)
     preload: bool = False

@@ -37,7 +37,8 @@ from loradar.training.folder import (
 from loradar.training.memory import peak_memory_mib
 from loradar.training.mldg import DomainClips, MldgTrainer, domains_of
 from loradar.training.provenance import provenance
-from loradar.training.recipe import Recipe, conditions
+from loradar.training.recipe import Recipe
+from loradar.training.sections import conditions
 from loradar.training.start import draw_seed, start_from
 from loradar.training.stream import arguments, steps_of, waiting_share
 from loradar.training.trainer import DetectorTrainer
@@ -147,6 +148,7 @@ def train(
         "window": recipe.data.window,
         "length": length,
         "graft": recipe.data.graft,
+        "graft_depth": recipe.data.graft_depth,
     }
     clips = TrainingClips(store, plan, recipe.augmentation, **given)
     if mldg is not None:

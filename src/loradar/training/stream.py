@@ -17,7 +17,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from loradar.errors import CheckpointError
 from loradar.training.readers import reading_processes
-from loradar.training.recipe import TrainingConfig, Workers
+from loradar.training.recipe import TrainingConfig
+from loradar.training.sections import Workers
 
 WEIGHTS = "model.safetensors"
 

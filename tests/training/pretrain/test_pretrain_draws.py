@@ -184,6 +184,13 @@ def test_grafted_copies_keep_a_part_and_real_clips_stay(paired_corpus):
     assert all(changed(all_of_them, position) for position in range(1, 60, 2))
     assert 5 < sum(changed(some, position) for position in range(1, 60, 2)) < 25
     assert int(all_of_them[1]["labels"]) == int(whole[1]["labels"]) > 0
+    given = {"window": 3_000, "length": 60, "graft": 1.0, "graft_depth": (0.01, 0.02)}
+    faint = PairedClips(store, plan, AugmentationConfig(), **given)
+    for position in range(1, 60, 2):
+        assert changed(faint, position)
+        assert not np.allclose(
+            faint[position]["waveforms"], all_of_them[position]["waveforms"], atol=1e-3
+        )
 
 
 def test_a_clip_may_not_be_in_both_sets(paired_corpus):

@@ -41,8 +41,9 @@ from loradar.evaluation.suites.mini import (
 from loradar.files import write_json
 from loradar.training.grid.lock import BusyError, locked
 from loradar.training.grid.plan import Cell
-from loradar.training.recipe import Recipe, conditions, parse_recipe
+from loradar.training.recipe import Recipe, parse_recipe
 from loradar.training.run import train
+from loradar.training.sections import conditions
 
 BUSY = 3
 Scores = NDArray[np.float64]

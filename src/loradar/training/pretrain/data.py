@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from loradar.audio.augmentation import AugmentationConfig, build_augmentation
+from loradar.audio.graft import WHOLE
 from loradar.audio.reading import SAMPLE_RATE
 from loradar.audio.windows import crop
 from loradar.corpora.manifest import Manifest
@@ -22,7 +23,7 @@ from loradar.training.draws import class_indices
 from loradar.training.folder import distinct_clips, require_apart, require_files
 from loradar.training.pretrain.pairs import PairPlan
 from loradar.training.pretrain.recipe import PretrainData
-from loradar.training.recipe import Conditions, conditions
+from loradar.training.sections import Conditions, conditions
 
 _REAL_SHARE = 3  # every so many of the dev clips measured on is real
 
@@ -141,6 +142,8 @@ class PairedClips(Dataset[dict[str, Tensor]]):
         Draws of the run.
     graft : float
         Share of the copies that keep only a part (`loradar.audio.graft`).
+    graft_depth : tuple of float
+        How much of a graft is taken, least and most.
     """
 
     def __init__(
@@ -152,8 +155,10 @@ class PairedClips(Dataset[dict[str, Tensor]]):
         window: int,
         length: int,
         graft: float = 0.0,
+        graft_depth: tuple[float, float] = WHOLE,
     ) -> None:
-        self.store, self.plan, self.graft = store, plan, graft
+        self.store, self.plan = store, plan
+        self.graft, self.graft_depth = graft, graft_depth
         self.augment = build_augmentation(augmentation)
         self.window, self.length = window, length
 
@@ -166,7 +171,8 @@ class PairedClips(Dataset[dict[str, Tensor]]):
         samples = self.store[draw.row]
         if draw.source >= 0 and draw.graft.random() < self.graft:
             source = self.store[draw.source]
-            samples = grafted_crop(samples, source, self.window, draw.crop, draw.graft)
+            pair, rngs = (samples, source), (draw.crop, draw.graft)
+            samples = grafted_crop(*pair, self.window, *rngs, self.graft_depth)
         else:
             samples = crop(samples, self.window, draw.crop)
         samples = self.augment(samples, SAMPLE_RATE, draw.augment).astype(np.float32, copy=False)

@@ -9,15 +9,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loradar.audio.augmentation import AugmentationConfig
+from loradar.audio.graft import WHOLE
 from loradar.detector.config import FrontEndConfig, HuggingFaceEncoderConfig
 from loradar.errors import ConfigError
-from loradar.training.recipe import (
+from loradar.training.recipe import EvaluationConfig, TrainingConfig, read_values
+from loradar.training.sections import (
     Conditions,
-    EvaluationConfig,
+    GraftDepth,
     MoreData,
-    TrainingConfig,
     Workers,
-    read_values,
     with_splits,
 )
 from loradar.training.validation import explain
@@ -145,6 +145,8 @@ class PretrainData(_Section):
     graft : float
         Share of the copies that keep only a part of themselves on their source
         (`loradar.audio.graft`).
+    graft_depth : tuple of float
+        How much of a graft is taken, least and most; drawn anew for each. 1: all of it.
     dev_clips : int
         Dev clips to measure on: a third real ones, the attacks evenly.
     """
@@ -158,6 +160,7 @@ class PretrainData(_Section):
     window: int = Field(44_800, ge=400)
     same_augmentation: bool = False
     graft: float = Field(0.0, ge=0, le=1)
+    graft_depth: GraftDepth = WHOLE
     dev_clips: int = Field(600, ge=1)
     preload: bool = False
     workers: Workers = "auto"

@@ -167,6 +167,7 @@ def _trainer(
         window=data.window,
         length=steps * training.batch_size * training.accumulate * options.world_size,
         graft=data.graft,
+        graft_depth=data.graft_depth,
     )
     dev_store = ClipStore(sets.dev.table["path"], preload=data.preload, progress=progress)
     classes = attack_classes(sets.dev.table, plan.attacks)
