@@ -24,6 +24,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ IN_TIME = 0.75  # least correlation of the log spectra
 SPEAKS_DB = 30.0
 
 
-def in_time(source: NDArray, copy: NDArray) -> tuple[NDArray, NDArray] | None:
+def in_time(source: NDArray[Any], copy: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Shift two clips [T] against each other; None where they do not run in time."""
     length = min(len(source), len(copy))
     source, copy = source[:length], copy[:length]
@@ -70,7 +71,7 @@ def in_time(source: NDArray, copy: NDArray) -> tuple[NDArray, NDArray] | None:
     return (source, copy) if alike >= IN_TIME else None
 
 
-def spectrum(x: NDArray) -> NDArray:
+def spectrum(x: NDArray[Any]) -> NDArray[Any]:
     """Return the spectra [bins, N] of a clip at unit level, 80 to 7,000 Hz."""
     sos = signal.butter(4, [80, 7_000], "band", fs=SAMPLE_RATE, output="sos")
     band = signal.sosfiltfilt(sos, np.asarray(x, np.float64))
@@ -78,7 +79,7 @@ def spectrum(x: NDArray) -> NDArray:
     return signal.stft(band / level, SAMPLE_RATE, nperseg=SIZE, noverlap=SIZE - HOP)[2]
 
 
-def traces(source: NDArray, copy: NDArray) -> dict[str, list[float]]:
+def traces(source: NDArray[Any], copy: NDArray[Any]) -> dict[str, list[float]]:
     """Return `MEASURES` in `BANDS` of a copy [T] that runs in time with its source [T]."""
     one, two = spectrum(source), spectrum(copy)
     energy = 10 * np.log10(np.sum(np.abs(one) ** 2, axis=0) + 1e-9)
