@@ -33,8 +33,10 @@ from scipy import ndimage, signal
 
 from loradar.audio.graft import graft
 from loradar.audio.reading import SAMPLE_RATE, load_audio
+from loradar.cli.filters import parse_where
 from loradar.corpora.manifest import read_manifest
 from loradar.errors import InputError, LoradarError
+from loradar.evaluation.copies.frames import speech_frames
 
 BANDS = (
     (80, 500),
@@ -50,7 +52,6 @@ SIZE, HOP = 512, 160
 SMOOTH, NEAR = (9, 5), (3, 3)  # bins, frames
 MOST_LAG = 8_000  # samples
 IN_TIME = 0.75  # least correlation of the log spectra
-SPEAKS_DB = 30.0
 
 
 def in_time(source: NDArray[Any], copy: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -82,9 +83,8 @@ def spectrum(x: NDArray[Any]) -> NDArray[Any]:
 def traces(source: NDArray[Any], copy: NDArray[Any]) -> dict[str, list[float]]:
     """Return `MEASURES` in `BANDS` of a copy [T] that runs in time with its source [T]."""
     one, two = spectrum(source), spectrum(copy)
-    energy = 10 * np.log10(np.sum(np.abs(one) ** 2, axis=0) + 1e-9)
-    speaks = energy > energy.max() - SPEAKS_DB
-    one, two = one[:, speaks], two[:, speaks]
+    speaks = speech_frames(source, SAMPLE_RATE, HOP / SAMPLE_RATE)[: one.shape[1]]
+    one, two = (x[:, : len(speaks)][:, speaks] for x in (one, two))
     hertz = np.linspace(0, SAMPLE_RATE / 2, len(one))
     near = [ndimage.uniform_filter(x, NEAR) for x in (np.abs(one) ** 2, np.abs(two) ** 2)]
     cross = one * two.conj()
@@ -169,8 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     try:
-        wanted = {k: v.split(",") for k, _, v in (w.partition("=") for w in given.where)}
-        table = read_manifest(given.manifest).where(wanted).table
+        table = read_manifest(given.manifest).where(parse_where(given.where)).table
         for column in ("pair_id", given.by):
             if column not in table:
                 raise InputError(f"{given.manifest}: has no column {column}")

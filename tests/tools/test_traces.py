@@ -57,6 +57,7 @@ def test_each_measure_hears_its_fault(traces, voice, tmp_path, capsys):
     assert np.allclose(same.loc["filled", [low, high]].astype(float), 0, atol=1e-6)
     assert np.allclose(same.loc["coherence", [low, high]].astype(float), 1, atol=1e-6)
     assert found.loc[("noisy", "filled"), high] > 2 > found.loc[("noisy", "filled"), low]
+    assert found.loc[("noisy", "coarse"), high] > 0.1 > found.loc[("same", "coarse"), high]
     assert found.loc[("noisy", "coherence"), high] < found.loc[("noisy", "coherence"), low] - 0.01
     assert found.loc[("high", "filled"), high] < -6 < -1 < found.loc[("high", "filled"), low]
 
@@ -84,6 +85,7 @@ def test_a_shallow_graft_is_nearer(traces, voice, tmp_path):
         (["--depth", "2"], "give LEAST,MOST"),
         (["--depth", "1,0.1"], "give LEAST,MOST"),
         (["--where", "split=eval"], "eval"),
+        (["--where", "split"], "write COLUMN=VALUE"),
     ],
 )
 def test_bad_input_is_one_line(traces, voice, tmp_path, capsys, more, says):
