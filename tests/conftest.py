@@ -97,6 +97,23 @@ def tiny_model(tiny_recipe, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_cnn(tiny_model, tmp_path_factory) -> Path:
+    """The folder of a spectrogram CNN that fits beside the tiny detector."""
+    from loradar.detector import DetectorConfig, build_detector, load_detector, save_detector
+
+    beside = load_detector(tiny_model).config
+    values = {
+        "encoder": {"type": "spectrogram_cnn"},
+        "front_end": beside.front_end.model_dump(),
+        "adaptation": {"mode": "full"},
+        "backend": {"name": "none"},
+    }
+    folder: Path = tmp_path_factory.mktemp("runs") / "cnn"
+    save_detector(build_detector(DetectorConfig.from_dict(values), seed=3), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tool():
     """Import a script of ``tools/`` by its name."""
 

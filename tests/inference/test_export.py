@@ -44,8 +44,9 @@ KINDS = {
         "backend": {"name": "none"},
         "front_end": {"filter": "bandpass"},
     },
-    # The shape of the embedded detector: recipes/embedded.yaml.
+    # The shape of the embedded detector: recipes/embedded.yaml, tools/add_branch.py.
     "spectral": {
+        "branch": {"scale": 0.6},
         "encoder": {"type": "huggingface", "config": SPECTRAL, "layer_mix": "learned"},
         "adaptation": MOE,
         "backend": {"name": "aasist"},

@@ -69,6 +69,23 @@ def test_each_clip_counts_under_each_condition(crossfit, benchmark, tiny_model, 
     assert crossfit.main([*given[:-1], "hail", "-o", str(out)]) == 2
 
 
+def test_a_branch_of_the_same_fold_and_seed_stands_beside(
+    crossfit, benchmark, tiny_model, tiny_cnn, tmp_path
+):
+    run = tmp_path / "grid" / "moe_lora" / GROUPS[0] / "0"
+    shutil.copytree(tiny_model, run)
+    (run / "suite.json").write_text(json.dumps({"fold": f"without_{GROUPS[0]}"}))
+    shutil.copytree(tiny_cnn, tmp_path / "grid" / "cnn" / GROUPS[0] / "0")
+    given = [str(tmp_path / "grid"), "--on", str(benchmark)]
+    alone, joined = tmp_path / "alone.csv", tmp_path / "joined.csv"
+    assert crossfit.main([*given, "-o", str(alone)]) == 0
+    assert crossfit.main([*given, "--branch", "cnn", "--scale", "0.6", "-o", str(joined)]) == 0
+    one, two = read_scores(alone), read_scores(joined)
+    assert list(one["path"]) == list(two["path"])
+    assert (one["score"] != two["score"]).all()
+    assert crossfit.main([*given, "--branch", "none", "-o", str(joined)]) == 2
+
+
 def test_eval_clips_alone_check(crossfit, benchmark):
     table = pd.read_csv(benchmark, keep_default_na=False)
     clips = crossfit.held_out(table, f"without_{GROUPS[0]}", "eval")

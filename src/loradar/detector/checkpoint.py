@@ -26,8 +26,8 @@ from loradar.errors import CheckpointError, ConfigError
 from loradar.files import atomic_path, sha256_of, write_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-# Version 2 has experts that were grown or frozen; what has not is written as version 1.
-FORMAT, FORMAT_VERSION = "loradar-detector", 2
+# Version 2 has experts that were grown or frozen, 3 a branch; what has neither is written as 1.
+FORMAT, FORMAT_VERSION = "loradar-detector", 3
 
 #: What transformers' ``pipeline`` needs beside it; `loradar.register` tells it the model type.
 PREPROCESSOR = "preprocessor_config.json"
@@ -141,6 +141,8 @@ def load_detector(
 
 
 def _version_for(config: DetectorConfig) -> int:
+    if config.branch is not None:
+        return 3
     mixture = config.adaptation.mixture
     return 2 if mixture is not None and (mixture.grown or mixture.frozen) else 1
 

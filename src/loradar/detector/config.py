@@ -194,11 +194,28 @@ class BackendConfig(_Section):
     dropout: float | None = Field(default=None, ge=0, lt=1)
 
 
+class BranchConfig(_Section):
+    """A second model that hears the same waveform, fixed, its logits added to the detector's.
+
+    Attributes
+    ----------
+    name : {"spectrogram_cnn"}
+        The model.
+    scale : float
+        What its logits are multiplied by.
+    """
+
+    name: Literal["spectrogram_cnn"] = "spectrogram_cnn"
+    scale: float = Field(default=1.0, gt=0)
+
+
 class DetectorConfig(_Section):
     """Everything needed to rebuild a detector.
 
     Attributes
     ----------
+    branch : BranchConfig, optional
+        A model beside a Hugging Face encoder and its back-end.
     window : int
         Samples (16 kHz) a clip is cut or tiled to; 64,600 = 4.0375 s.
     """
@@ -207,12 +224,17 @@ class DetectorConfig(_Section):
     front_end: FrontEndConfig = FrontEndConfig()
     adaptation: AdaptationConfig
     backend: BackendConfig = BackendConfig()
+    branch: BranchConfig | None = Field(None, exclude_if=lambda branch: branch is None)
     window: int = Field(default=64_600, ge=400)
 
     @model_validator(mode="after")
     def _fits_together(self) -> DetectorConfig:
         mode, backend = self.adaptation.mode, self.backend.name
         if not isinstance(self.encoder, HuggingFaceEncoderConfig):
+            if self.branch is not None:
+                raise ConfigError(
+                    f"encoder {self.encoder.type} is a whole detector: it takes no branch"
+                )
             if backend != "none":
                 raise ConfigError(
                     f"encoder {self.encoder.type} is a whole detector: set backend.name to none"

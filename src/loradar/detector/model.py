@@ -1,4 +1,4 @@
-"""The detector: front end, speech encoder with its adapters, back-end."""
+"""The detector: front end, speech encoder with its adapters, back-end, and what stands beside."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Detector(nn.Module):
         None for the baselines, which read the waveform themselves.
     backend : nn.Module
         `AasistBackend`, `LinearBackend`, or a whole baseline.
+    branch : SpectrogramCnn or None
+        A fixed model beside them, whose logits are added (`BranchConfig`).
     mixture : MoeLora or None
         The adapters in the encoder.
     precision : str
@@ -56,6 +58,9 @@ class Detector(nn.Module):
         self.front_end = FrontEnd(config.front_end)
         self.encoder = encoder
         self.backend: Any = backend
+        self.branch: SpectrogramCnn | None = None
+        if config.branch is not None:
+            self.branch = SpectrogramCnn().requires_grad_(False)
         self.mixture: MoeLora | None = None
         self.precision = "float32"
         self.self_contained = False
@@ -88,7 +93,7 @@ class Detector(nn.Module):
     def supports_padding(self) -> bool:
         """Whether clips of unequal length may share a batch."""
         encoder = self.encoder is not None and self.encoder.supports_padding
-        return bool(encoder and self.backend.supports_padding)
+        return bool(encoder and self.backend.supports_padding and self.branch is None)
 
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Classify a batch.
@@ -114,8 +119,15 @@ class Detector(nn.Module):
         waveforms = self.front_end(waveforms, lengths)
         if self.encoder is None:
             return self.backend(waveforms)  # type: ignore[no-any-return]
-        features, mask = self._encode(waveforms, lengths)
-        return self.backend(features, mask)  # type: ignore[no-any-return]
+        return self.judge(waveforms, *self._encode(waveforms, lengths))
+
+    def judge(self, heard: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
+        """Return logits [B, 2] of what the front end [B, S] and the encoder [B, T, D] gave."""
+        logits: Tensor = self.backend(features, mask)
+        if self.branch is None:
+            return logits
+        assert self._config.branch is not None
+        return logits + self._config.branch.scale * self.branch(heard)
 
     def _encode(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         encoder = self.encoder
@@ -168,7 +180,7 @@ class Detector(nn.Module):
             middle = (low + high) // 2
             enough = self.encoder.frames(middle) >= self.backend.minimum_frames
             low, high = (low, middle) if enough else (middle, high)
-        return high
+        return high if self.branch is None else max(high, self.branch.minimum_samples)
 
     @staticmethod
     def score(logits: Tensor) -> Tensor:
@@ -303,13 +315,15 @@ class Detector(nn.Module):
         """Switch to training or evaluation.
 
         What is fixed stays in evaluation (no dropout, no batch statistics): in a fixed encoder the
-        adapters that train alone, and a back-end without a parameter that does.
+        adapters that train alone, a back-end without a parameter that does, and a branch.
         """
         super().train(mode)
         if not mode:
             return self
         if not any(parameter.requires_grad for parameter in self.backend.parameters()):
             self.backend.eval()
+        if self.branch is not None:
+            self.branch.eval()
         if self.keeps_encoder and self.encoder is not None:
             self.encoder.model.eval()
             for part in self._open:

@@ -54,7 +54,7 @@ class ScoreGraph(nn.Module):
             logits = detector.backend(heard)
         else:
             features, _ = detector.encoder(heard)
-            logits = detector.backend(features, None)
+            logits = detector.judge(heard, features, None)
         return detector.score(logits), *(self._gates[name] for name in self.routers)
 
     def _tells(self, name: str) -> bool:

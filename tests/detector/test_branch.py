@@ -1,0 +1,96 @@
+"""A spectrogram CNN beside a detector."""
+
+import json
+
+import pytest
+import torch
+from tests.conftest import TINY_ENCODER
+
+from loradar.detector import DetectorConfig, build_detector, load_detector, save_detector
+from loradar.detector.branch import join
+from loradar.errors import ConfigError, InputError
+
+CNN = {
+    "encoder": {"type": "spectrogram_cnn"},
+    "adaptation": {"mode": "full"},
+    "backend": {"name": "none"},
+    "window": 9_000,
+}
+
+
+def detector(**sections):
+    given = {
+        "encoder": {"type": "huggingface", "config": TINY_ENCODER},
+        "adaptation": {"mode": "moe_lora", "moe_lora": {"experts": 2, "rank": 2, "top_k": 1}},
+        "backend": {"name": "linear"},
+        "window": 9_000,
+    }
+    return build_detector(DetectorConfig.from_dict({**given, **sections}), seed=0).eval()
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    return build_detector(DetectorConfig.from_dict(CNN), seed=1).eval()
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return torch.randn(3, 9_000, generator=torch.Generator().manual_seed(0))
+
+
+def test_logits_are_added(cnn, clips):
+    alone = detector()
+    joined = join(alone, cnn, 0.6)
+    with torch.no_grad():
+        expected = alone(clips) + 0.6 * cnn(clips)
+        torch.testing.assert_close(joined(clips), expected)
+        assert not torch.allclose(joined(clips), alone(clips))
+    assert alone.branch is None
+    assert not joined.supports_padding
+    assert joined.minimum_samples == max(alone.minimum_samples, cnn.minimum_samples)
+
+
+def test_training_leaves_the_branch_alone(cnn, clips):
+    joined = join(detector(), cnn, 0.6).train()
+    before = {name: tensor.clone() for name, tensor in joined.branch.state_dict().items()}
+    assert joined.training and not joined.branch.training
+    parameters = list(joined.trained_parameters())
+    joined(clips).sum().backward()
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in parameters)
+    torch.optim.SGD(parameters, 0.1).step()
+    for name, tensor in joined.branch.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_round_trip(cnn, clips, tmp_path, alone):
+    joined = join(detector(), cnn, 0.6)
+    save_detector(joined, tmp_path, self_contained=alone)
+    assert json.loads((tmp_path / "config.json").read_text())["format_version"] == 3
+    again = load_detector(tmp_path)
+    assert again.config.branch == joined.config.branch
+    with torch.no_grad():
+        assert torch.equal(again(clips), joined(clips))
+
+
+def test_without_one_a_checkpoint_is_as_before(tmp_path):
+    save_detector(detector(), tmp_path)
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert record["format_version"] == 1
+    assert "branch" not in record["detector"]
+
+
+def test_what_cannot_be_joined(cnn):
+    plain = detector()
+    with pytest.raises(InputError, match="no branch yet"):
+        join(join(plain, cnn, 1.0), cnn, 1.0)
+    with pytest.raises(InputError, match="must have an encoder"):
+        join(cnn, cnn, 1.0)
+    with pytest.raises(InputError, match="must be a spectrogram CNN"):
+        join(plain, plain, 1.0)
+    with pytest.raises(InputError, match="different front ends"):
+        join(detector(front_end={"filter": "bandpass"}), cnn, 1.0)
+    with pytest.raises(InputError, match="above 0"):
+        join(plain, cnn, 0.0)
+    with pytest.raises(ConfigError, match="takes no branch"):
+        DetectorConfig.from_dict({**CNN, "branch": {}})
