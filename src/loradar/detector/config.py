@@ -224,7 +224,7 @@ class DetectorConfig(_Section):
     front_end: FrontEndConfig = FrontEndConfig()
     adaptation: AdaptationConfig
     backend: BackendConfig = BackendConfig()
-    branch: BranchConfig | None = Field(None, exclude_if=lambda branch: branch is None)
+    branch: BranchConfig | None = Field(default=None, exclude_if=lambda branch: branch is None)
     window: int = Field(default=64_600, ge=400)
 
     @model_validator(mode="after")

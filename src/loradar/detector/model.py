@@ -127,7 +127,8 @@ class Detector(nn.Module):
         if self.branch is None:
             return logits
         assert self._config.branch is not None
-        return logits + self._config.branch.scale * self.branch(heard)
+        beside: Tensor = self.branch(heard)
+        return logits + self._config.branch.scale * beside
 
     def _encode(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         encoder = self.encoder
