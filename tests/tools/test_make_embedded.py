@@ -97,20 +97,16 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     labelled.touch()
     code, calls, told = make(speech=tmp_path)
     assert code == 0, told
-    beside = "--branch spectrogram_cnn_labelled --scale 0.6"
-    crossfit = f"tools/crossfit_scores.py runs/folds_embedded {beside}"
+    crossfit = "tools/crossfit_scores.py runs/folds_embedded"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
-        "loradar train recipes/embedded_branch.yaml -o runs/embedded/branch",
-        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 0.6 -o runs/emb",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
-        "loradar grid recipes/grids/folds_branch.yaml -o runs/folds_embedded",
         f"{crossfit} --on ../shared/speech/labelled.csv --conditions",
         f"{crossfit} --on ../shared/speech/labelled.csv --split eval",
-        "loradar calibrate runs/embedded/joined --right 0.95 --learn-on runs/embedded/crossfit_",
-        "tools/install_embedded.py runs/embedded/encoder runs/embedded/joined",
+        "loradar calibrate runs/embedded/detector --right 0.95 --learn-on runs/embedded/crossfit_",
+        "tools/install_embedded.py runs/embedded/encoder runs/embedded/detector",
     ]
     for call, start in zip(calls[-len(starts) :], starts, strict=True):
         assert call.startswith(start)
