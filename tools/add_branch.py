@@ -21,8 +21,10 @@ from loradar.detector.checkpoint import load_detector, save_detector
 from loradar.detector.model import Detector
 from loradar.errors import InputError, LoradarError
 
+CARD = "README.md"
+NOTE = "Beside it stands a spectrogram CNN; what is said above is of the detector alone."
 #: Of the detector's run, what does not hold for the joined one.
-STALE = ("calibration.json", "checkpoints", "tensorboard", "scores.csv", "suite.json")
+STALE = ("calibration.json", "checkpoints", "onnx", "scores.csv", "suite.json", "tensorboard")
 
 
 def write(joined: Detector, run: Path, out: Path) -> None:
@@ -40,6 +42,9 @@ def write(joined: Detector, run: Path, out: Path) -> None:
         staged = Path(name) / out.name
         shutil.copytree(run, staged, ignore=shutil.ignore_patterns(*STALE))
         save_detector(joined, staged)
+        if (staged / CARD).is_file():
+            with (staged / CARD).open("a", encoding="utf-8") as card:
+                card.write(f"\n{NOTE}\n")
         staged.rename(out)
 
 

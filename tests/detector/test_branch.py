@@ -73,6 +73,19 @@ def test_round_trip(cnn, clips, tmp_path, alone):
         assert torch.equal(again(clips), joined(clips))
 
 
+def test_an_expert_grown_beside_it(cnn, clips, tmp_path):
+    joined = join(detector(), cnn, 0.6)
+    with torch.no_grad():
+        before = joined(clips)
+        joined.mixture.add_expert(1)
+        assert torch.equal(joined(clips), before)
+        save_detector(joined, tmp_path)
+        again = load_detector(tmp_path)
+        assert again.config.adaptation.mixture.grown == joined.config.adaptation.mixture.grown
+        assert again.config.branch == joined.config.branch
+        assert torch.equal(again(clips), before)
+
+
 def test_without_one_a_checkpoint_is_as_before(tmp_path):
     save_detector(detector(), tmp_path)
     record = json.loads((tmp_path / "config.json").read_text())

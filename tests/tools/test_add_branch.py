@@ -24,6 +24,7 @@ def test_it_scores_as_the_sum_and_needs_calibration_anew(
     np.testing.assert_allclose(joined, alone + 0.6 * cnn, atol=1e-5)
     assert (tiny_model / "calibration.json").exists()
     assert not (out / "calibration.json").exists()
+    assert "of the detector alone" in (out / "README.md").read_text()
     assert (out / "recipe.yaml").read_bytes() == (tiny_model / "recipe.yaml").read_bytes()
     assert [path.name for path in out.parent.iterdir()] == ["joined"]
 
