@@ -189,7 +189,7 @@ def reshape(tensors):
         (lambda f: (f / "config.json").write_text("{oh"), "cannot be read"),
         (lambda f: (f / "config.json").write_text("[]"), "not the configuration"),
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
-        (lambda f: edit(f, format_version=3), "newer Loradar"),
+        (lambda f: edit(f, format_version=4), "newer Loradar"),
         (lambda f: edit(f, format_version=None), "format_version is missing"),
         (lambda f: edit(f, detector=None), "detector: the section is missing"),
         (lambda f: edit(f, detector={"encoder": {"type": "raw_aasist"}, "odd": 1}), "odd"),
