@@ -1,23 +1,15 @@
 """The card's figures are those of the runs in ``results/``."""
 
 import json
-from pathlib import Path
 from statistics import mean
 
 import pytest
+from tests.embedded.folds import RESULTS, reports_of
 
 from loradar.embedded import DETECTOR, FOLDER, is_installed
 from loradar.evaluation.suites.mini import ood_groups
 
-RESULTS = Path(__file__).parents[2] / "results"
-RUNS = RESULTS / "folds_embedded" / "moe_lora"
 PARTS = ("matched", "all", "pair_disjoint")
-
-
-def reports_of(variant, fold):
-    """The reports of a row's seeds."""
-    paths = sorted((RUNS.parent / variant / fold).glob("*/suite.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 @pytest.mark.skipif(not is_installed(DETECTOR), reason="no embedded weights in the tree")

@@ -5,11 +5,11 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+from tests.embedded.folds import RESULTS, reports_of
 
 from loradar.evaluation.suites.mini import ood_groups
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = ROOT / "results" / "folds_embedded"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedded.md"
 ROWS = {
     "detector": "moe_lora",
     "CNN, labelled clips alone": "spectrogram_cnn_labelled",
@@ -17,40 +17,55 @@ ROWS = {
 }
 
 
-def reports(variant, fold):
-    return [json.loads(p.read_text()) for p in sorted((RUNS / variant / fold).glob("*/suite.json"))]
-
-
 def left_out(variant, part):
     """Mean over seeds of each of the seven groups, in percent."""
     return {
         group: mean(100 * report[part]["ood"][group]["eer_tie_safe"] for report in found)
         for fold in "BA"
-        for found in [reports(variant, fold)]
+        for found in [reports_of(variant, fold)]
         for group in ood_groups(fold)
     }
 
 
 def within_corpora(variant, fold):
-    found = reports(variant, fold)
+    found = reports_of(variant, fold)
     return mean(report["matched"]["ood_average"]["within_corpus_auc"] for report in found)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_the_rows_of_a_cnn_beside(name):
-    assert all(len(reports(ROWS[name], fold)) == 2 for fold in "AB")
+    assert all(len(reports_of(ROWS[name], fold)) == 2 for fold in "AB")
     rates = [
         f"{mean(left_out(ROWS[name], part).values()):.1f}"
         for part in ("matched", "all", "pair_disjoint")
     ]
     aucs = " / ".join(f"{within_corpora(ROWS[name], fold):.2f}" for fold in "AB")
-    page = (ROOT / "docs" / "embedded.md").read_text(encoding="utf-8").replace("*", "")
+    page = PAGE.read_text(encoding="utf-8").replace("*", "")
     assert f"| {name} | {' | '.join(rates)} | {aucs} |" in page
 
 
 def test_its_groups():
-    page = " ".join((ROOT / "docs" / "embedded.md").read_text(encoding="utf-8").split())
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
     joined, alone = left_out("joined", "matched"), left_out("moe_lora", "matched")
     told = ", ".join(f"{group} {rate:.1f}" for group, rate in joined.items())
     assert f"By group: {told}" in page
     assert f"(alone: {', '.join(f'{rate:.1f}' for rate in alone.values())})" in page
+
+
+def test_joined_on_groups_heard_and_under_conditions():
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    heard = json.loads((RESULTS / "embedded" / "joined_heard.json").read_text())
+    rate, (low, high) = (
+        heard["matched"]["ood_average"][name] for name in ("eer_tie_safe", "eer_ci")
+    )
+    whole = 100 * heard["all"]["ood_average"]["eer_tie_safe"]
+    assert f"| {100 * rate:.1f} ({100 * low:.1f}-{100 * high:.1f}) | 19.6 / {whole:.1f} |" in page
+    joined, alone = (
+        json.loads((RESULTS / "embedded" / f"{name}.json").read_text())["by_condition"]
+        for name in ("joined_conditions", "conditions")
+    )
+    rates = {n: [round(100 * t[n]["eer_tie_safe"], 1) for t in (joined, alone)] for n in alone}
+    now, before = rates.pop("opus_64k")
+    changes = [one - other for one, other in rates.values()]
+    assert f"Opus at 64 kbps ({now}, was {before}; the others" in page
+    assert f"{min(changes):.1f} to {max(changes):+.1f} points)" in page
