@@ -21,6 +21,7 @@ KINDS = [
         ["frame", "utterance"], ["block", "projection"], [1, 3]
     )
 ]
+KINDS.append(pytest.param({"experts": 3, "shared_down": True}, id="shared-down"))
 
 
 def same(make_encoder):
@@ -341,3 +342,39 @@ def test_settings_of_growth_go_through_json():
     config = MoeLoraConfig(experts=3, grown=(2, 4), frozen=(4,))
     assert MoeLoraConfig.from_json(config.to_json()) == config
     assert config.total == 5
+
+
+def test_with_one_a_for_all_experts_come_and_go_by_their_b(make_encoder, stir):
+    model, mixture = adapted(make_encoder, stir, shared_down=True, top_k=3)
+    name, adapter = next(iter(mixture.adapters.items()))
+    A, B = adapter.A.detach().clone(), adapter.B.detach().clone()
+    assert (A.shape, B.shape) == ((2, 8), (8, 6))
+    own = mixture.tensors_of(1)[name]
+    assert torch.equal(own[0], A)
+    assert torch.equal(own[1], B[:, 2:4])
+
+    # Freezing one holds what it shares, and not the others' own.
+    mixture.freeze(1)
+    model(torch.randn(2, 5, 8)).square().sum().backward()
+    assert adapter.A.grad is None
+    assert not adapter.B.grad[:, 2:4].any()
+    assert adapter.B.grad[:, :2].any()
+    mixture.remove(0)
+    assert torch.equal(adapter.A, A)
+    assert torch.equal(adapter.B, B[:, 2:])
+    assert mixture.config.frozen == (0,)
+    assert mixture.config.shared_down
+    mixture.remove(1)
+    x = torch.randn(2, 5, 8)
+    one = model(x)
+    mixture.merge()
+    torch.testing.assert_close(model(x), one, rtol=0, atol=1e-5)
+
+
+def test_one_a_for_all_leaves_nothing_to_make_orthogonal(make_encoder, stir):
+    with pytest.raises(ConfigError, match="with shared_down they have one"):
+        MoeLoraConfig(shared_down=True, orthogonality_weight=0.1)
+    model, mixture = adapted(make_encoder, stir, shared_down=True)
+    model(torch.randn(2, 5, 8))
+    assert mixture.auxiliary_loss()[1]["orthogonality"] == 0
+    assert mixture.auxiliary_loss()[1]["balance"] > 0

@@ -43,9 +43,8 @@ def loop_output(x, weight, bias, A, B, router, config, mask=None):
                 gates = loop_gates(router @ seen, config)
             for e, gate in enumerate(gates):
                 if gate is not None:
-                    y = y + scale * gate * (
-                        B[:, e * r : e * r + r] @ (A[e * r : e * r + r] @ frame)
-                    )
+                    down = A if config.shared_down else A[e * r : e * r + r]
+                    y = y + scale * gate * (B[:, e * r : e * r + r] @ (down @ frame))
             rows.append(y)
         clips.append(torch.stack(rows))
     return torch.stack(clips)
@@ -77,12 +76,13 @@ def both_ways(config, dtype, mask=None, bias=True, scope="projection"):
     return results
 
 
+@pytest.mark.parametrize("shared_down", [False, True])
 @pytest.mark.parametrize("granularity", ["frame", "utterance"])
 @pytest.mark.parametrize("scope", ["block", "projection"])
 @pytest.mark.parametrize(
     ("top_k", "renormalise"), [(1, False), (2, False), (2, True), (4, False), (4, True)]
 )
-def test_equals_the_loop_over_experts(granularity, scope, top_k, renormalise):
+def test_equals_the_loop_over_experts(granularity, scope, top_k, renormalise, shared_down):
     torch.manual_seed(top_k)
     config = MoeLoraConfig(
         experts=4,
@@ -93,7 +93,9 @@ def test_equals_the_loop_over_experts(granularity, scope, top_k, renormalise):
         scope=scope,
         renormalise=renormalise,
         temperature=0.7,
+        shared_down=shared_down,
     )
+    assert make_layer(config).A.shape == (3 if shared_down else 12, 12)
     for ours, loop in zip(*both_ways(config, torch.float64, scope=scope), strict=True):
         torch.testing.assert_close(ours, loop, rtol=0, atol=1e-10)
         assert loop.abs().max() > 1e-3
@@ -109,12 +111,18 @@ def test_equals_the_loop_over_experts(granularity, scope, top_k, renormalise):
     granularity=st.sampled_from(["frame", "utterance"]),
     bias=st.booleans(),
     masked=st.booleans(),
+    shared=st.booleans(),
     seed=st.integers(0, 2**16),
 )
-def test_any_shape_equals_the_loop(experts, rank, data, granularity, bias, masked, seed):
+def test_any_shape_equals_the_loop(experts, rank, data, granularity, bias, masked, shared, seed):
     torch.manual_seed(seed)
-    top_k = data.draw(st.integers(1, experts))
-    config = MoeLoraConfig(experts=experts, rank=rank, top_k=top_k, granularity=granularity)
+    config = MoeLoraConfig(
+        experts=experts,
+        rank=rank,
+        top_k=data.draw(st.integers(1, experts)),
+        granularity=granularity,
+        shared_down=shared,
+    )
     mask = None
     if masked and experts > 1:
         mask = torch.arange(5) < torch.tensor([[5], [1], [3]])

@@ -61,11 +61,15 @@ class MoeLoraConfig:
         ``experts + j`` is the j-th of them: outside the softmax, with a gate of its own.
     frozen : tuple of int
         Numbers of the experts that train no more (`MoeLora.freeze`).
+    shared_down : bool
+        One ``A`` for all experts of a layer, each with a ``B`` of its own (HydraLoRA, Tian et al.
+        2024, arXiv 2404.19245). Experts added later bring an ``A``.
 
     Raises
     ------
     ConfigError
-        For a value outside its range, and for ``renormalise=True`` with ``top_k == 1 < experts``.
+        For a value outside its range, for ``renormalise=True`` with ``top_k == 1 < experts``, and
+        for ``shared_down`` with an orthogonality loss, which compares the experts' ``A``.
 
     Examples
     --------
@@ -94,6 +98,7 @@ class MoeLoraConfig:
     entropy_weight: float = 0.0
     grown: tuple[int, ...] = ()
     frozen: tuple[int, ...] = ()
+    shared_down: bool = False
 
     def __post_init__(self) -> None:
         for name in ("experts", "rank", "top_k"):
@@ -125,6 +130,13 @@ class MoeLoraConfig:
                 raise _bad(name, value, "a number of at least 0")
         if not _is_number(self.entropy_weight):
             raise _bad("entropy_weight", self.entropy_weight, "a number")
+        if self.shared_down not in (True, False):
+            raise _bad("shared_down", self.shared_down, "true or false")
+        if self.shared_down and self.orthogonality_weight:
+            raise ConfigError(
+                "moe_lora.orthogonality_weight compares the experts' A, and with shared_down they "
+                "have one: set it to 0"
+            )
         self._check_places()
         self._check_growth()
 
@@ -166,6 +178,11 @@ class MoeLoraConfig:
         return self.experts + len(self.grown)
 
     @property
+    def downs(self) -> int:
+        """How many ``A`` the experts of the softmax have between them."""
+        return 1 if self.shared_down else self.experts
+
+    @property
     def scale(self) -> float:
         """The factor ``alpha / rank`` on the experts' sum."""
         return 1.0 if self.alpha is None else self.alpha / self.rank
@@ -183,16 +200,17 @@ class MoeLoraConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values (lists for tuples).
 
-        ``grown`` and ``frozen`` are left out where empty, so that what does not use them can be
-        read by a Loradar that does not know them.
+        ``grown``, ``frozen`` and ``shared_down`` are left out where empty or false, so that what
+        does not use them can be read by a Loradar that does not know them.
         """
         values = asdict(self)
         values["targets"] = list(self.targets)
         values["layers"] = None if self.layers is None else list(self.layers)
         for name in ("grown", "frozen"):
-            later = values.pop(name)
-            if later:
-                values[name] = list(later)
+            values[name] = list(values[name])
+        for name in ("grown", "frozen", "shared_down"):
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod

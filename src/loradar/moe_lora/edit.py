@@ -71,10 +71,10 @@ def add_expert(mixture: MoeLora, rank: int | None = None) -> int:
 def freeze(mixture: MoeLora, numbers: Sequence[int]) -> None:
     """Keep experts as they are in all further training, after saving and loading too.
 
-    Their ``A`` and ``B`` and their row of the router, or own gate, get no gradient. Where only
-    some of the softmax's experts are frozen they share tensors with others, and an optimiser's
-    weight decay, which needs no gradient, would shrink them all the same: set it to 0 for ``A``,
-    ``B`` and the routers then.
+    Their ``A`` and ``B`` and their row of the router, or own gate, get no gradient; nor does an
+    ``A`` that they share with others. Where only some of the softmax's experts are frozen they
+    share tensors with others, and an optimiser's weight decay, which needs no gradient, would
+    shrink them all the same: set it to 0 for ``A``, ``B`` and the routers then.
 
     Raises
     ------
@@ -155,7 +155,9 @@ def tensors_of(mixture: MoeLora, number: int) -> dict[str, tuple[Tensor, Tensor]
     found = {}
     for name, adapter in mixture.adapters.items():
         if number < config.experts:
-            A = adapter.A.detach().chunk(config.experts, 0)[number]
+            A = adapter.A.detach()
+            if not config.shared_down:
+                A = A.chunk(config.experts, 0)[number]
             B = adapter.B.detach().chunk(config.experts, 1)[number]
         else:
             expert = adapter.grown_experts[number - config.experts]
@@ -244,7 +246,8 @@ def _drop_routers(mixture: MoeLora) -> None:
 
 
 def _keep(adapter: MoeLoraLinear, config: MoeLoraConfig, stay: list[int]) -> None:
-    adapter.A = _part(adapter.A, config, stay, dim=0)
+    if not config.shared_down:
+        adapter.A = _part(adapter.A, config, stay, dim=0)
     adapter.B = _part(adapter.B, config, stay, dim=1)
 
 

@@ -45,9 +45,9 @@ class MoeLoraLinear(nn.Module):
     Attributes
     ----------
     A : nn.Parameter
-        ``[E * r, d_in]``, expert e in rows ``e * r`` to ``(e + 1) * r``; Kaiming-uniform. Like
-        ``B`` and the router in float32 where the base has less: its steps in training are smaller
-        than such a type can add.
+        ``[E * r, d_in]``, expert e in rows ``e * r`` to ``(e + 1) * r``, or with ``shared_down``
+        ``[r, d_in]`` for all; Kaiming-uniform. Like ``B`` and the router in float32 where the base
+        has less: its steps in training are smaller than such a type can add.
     B : nn.Parameter
         ``[d_out, E * r]``, expert e in the same columns; zero, so the start equals the base.
     router : Router or None
@@ -85,8 +85,9 @@ class MoeLoraLinear(nn.Module):
         self.config = config
         self.base: Any = base.requires_grad_(False)
         rows = config.experts * config.rank
+        down_rows = config.downs * config.rank
         own = torch.promote_types(base.weight.dtype, torch.float32)
-        self.A = nn.Parameter(base.weight.new_empty(rows, base.in_features, dtype=own))
+        self.A = nn.Parameter(base.weight.new_empty(down_rows, base.in_features, dtype=own))
         self.B = nn.Parameter(base.weight.new_empty(base.out_features, rows, dtype=own))
         self.router: Router | None = None
         if config.routed and shared is None:
@@ -114,8 +115,11 @@ class MoeLoraLinear(nn.Module):
 
     @property
     def down(self) -> Tensor:
-        """``A``, without a gradient for the rows of frozen experts."""
-        return held(self.A, self.config, dim=0)
+        """``A``, without a gradient for the rows of frozen experts, or at all if one shares it."""
+        config = self.config
+        if config.shared_down and any(number < config.experts for number in config.frozen):
+            return self.A.detach()
+        return self.A if config.shared_down else held(self.A, config, dim=0)
 
     @property
     def up(self) -> Tensor:
@@ -184,7 +188,7 @@ class MoeLoraLinear(nn.Module):
 
     def _forward(self, inputs: Tensor, router_inputs: Tensor, gates: Tensor | None) -> Tensor:
         dtype, leading = inputs.dtype, inputs.shape[:-1]
-        rows = self.config.experts * self.config.rank
+        rows = self.config.downs * self.config.rank
         router = self.router if gates is None else None
         grown = None
         if gates is not None and len(self.grown):
@@ -205,7 +209,7 @@ class MoeLoraLinear(nn.Module):
                 frame_logits = frame_logits.view(*leading, -1)
             if gates is None:
                 gates = self._find_gates(router_inputs, frame_logits)
-            low = self._scale(low.view(*leading, self.config.experts, -1), gates)
+            low = self._scale(low.view(*leading, self.config.downs, -1), gates)
         # In place: the base's output is fresh and nobody keeps it.
         output.addmm_(low, self.up.to(dtype).t(), alpha=self.config.scale)
         if len(self.grown):
@@ -278,8 +282,8 @@ class MoeLoraLinear(nn.Module):
         )
 
     def _scale(self, low: Tensor, gates: Tensor) -> Tensor:
-        """Scale ``[*leading, E, r]`` by the gates; returns ``[N, E * r]``."""
-        leading, experts = low.shape[:-2], low.shape[-2]
+        """Scale ``[*leading, E or 1, r]`` by the gates; returns ``[N, E * r]``."""
+        leading, experts = low.shape[:-2], self.config.experts
         self._check_gates(gates, leading, experts)
         gates = gates.to(low.dtype)
         if self.config.granularity == "utterance":

@@ -96,7 +96,8 @@ def collect(
         with torch.set_grad_enabled(torch.is_grad_enabled() and weight != 0):
             term = torch.zeros((), device=device)
             if name == "orthogonality":
-                for matrix in matrices:
+                # With one A for all experts there is nothing to compare.
+                for matrix in () if config.shared_down else matrices:
                     term = term + orthogonality_loss(matrix, config.experts)
             else:
                 for routing in routings:
