@@ -82,6 +82,8 @@ def test_calibration_learnt_elsewhere(loradar, files):
         (["--use", "none.json"], "no such calibration"),
         (["--use", "x.json", "--learn-on", "y.csv"], "give --learn-on or --use"),
         (["--dry-run"], "--dry-run is for models"),
+        (["--check-on", "none.csv"], "--check-on and --right are for models"),
+        (["--right", "0.7"], "--check-on and --right are for models"),
         (["-o", "folder"], "must end in"),
     ],
 )

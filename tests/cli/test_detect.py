@@ -44,7 +44,7 @@ def test_json_is_one_object_a_line_with_the_designed_keys(loradar, tiny_model, t
     assert short["verdict"] in ("BONAFIDE", "SPOOF", "UNCERTAIN")
     assert timed["segments"][0]["start"] == 0
     assert timed["segments"][-1]["end"] == pytest.approx(2.5, abs=0.2)
-    assert set(timed["segments"][0]) == {"start", "end", "p_spoof", "llr"}
+    assert set(timed["segments"][0]) == {"start", "end", "p_spoof", "llr", "verdict"}
 
 
 def test_for_people_there_is_a_line_and_a_timeline(loradar, tiny_model, tmp_path, spoken):

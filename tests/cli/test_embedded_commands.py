@@ -112,3 +112,10 @@ def test_the_demo_uses_the_embedded_encoder_where_there_is_one(embedded, monkeyp
     monkeypatch.setattr("loradar.embedded.FOLDER", tmp_path)
     assert default_recipe().name == "demo.yaml"
     assert read_recipe(default_recipe()).encoder.id is None
+
+
+def test_the_way_to_an_onnx_engine_is_one_that_can_be_gone(loradar, embedded, clip):
+    pytest.importorskip("onnxruntime")
+    ended = loradar("detect", clip, "--engine", "onnx")
+    assert ended.code == 2
+    assert "run loradar export loradar/embedded --to onnx -o FOLDER" in ended.err

@@ -1,5 +1,7 @@
 import io
+import os
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,32 @@ def test_a_list_on_standard_input_a_shard_and_a_folder(
         assert "3 clips" in ended.err
         scores.append(pd.read_csv(out)["score"].tolist())
     assert scores[0] == scores[1] == scores[2]
+
+
+def test_names_that_are_not_utf8_and_links_that_lead_nowhere(
+    loradar, tiny_model, tiny_corpus, tmp_path, monkeypatch
+):
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    odd = os.fsencode(folder) + b"/b\xff.wav"
+    (folder / "a.wav").write_bytes((tiny_corpus.parent / "00.wav").read_bytes())
+    Path(os.fsdecode(odd)).write_bytes((tiny_corpus.parent / "01.wav").read_bytes())
+    (folder / "c.wav").symlink_to(folder / "gone.wav")
+    asked = ["--model", tiny_model, "-o", tmp_path / "scores.csv"]
+    ended = loradar("score", folder, *asked)
+    assert ended.code == 1
+    table = pd.read_csv(tmp_path / "scores.csv", dtype=str)
+    assert [Path(path).name for path in table["path"]] == ["a.wav", "b?.wav", "c.wav"]
+    assert list(table["verdict"] == "ERROR") == [False, False, True]
+    listed = io.TextIOWrapper(io.BytesIO(odd + b"\n"))
+    monkeypatch.setattr("sys.stdin", listed)
+    assert loradar("score", "-", *asked).code == 0
+    again = pd.read_csv(tmp_path / "scores.csv", dtype=str)
+    assert again["score"].tolist() == table["score"].tolist()[1:2]
+    # Tables hold no such name: one line, and the others go on.
+    copies = ["corpus", "copies", folder, "--attacks", "lpc_pulse", "--workers", "1"]
+    ended = loradar(*copies, "-o", tmp_path / "copies")
+    assert "b\ufffd.wav: left out: its name is not UTF-8; rename it" in ended.err
 
 
 def test_an_empty_list_is_an_error(loradar, tiny_model, tmp_path, monkeypatch):

@@ -137,6 +137,21 @@ def test_a_killed_run_goes_on(source: Manifest, tmp_path: Path) -> None:
     next((out / "spoof").rglob("*.flac")).unlink()
     assert make_copies(source, out, **asked).made == 1
     assert _hashes(out) == _hashes(tmp_path / "whole")
+    # And one that was cut short.
+    cut = next((out / "spoof").rglob("*.flac"))
+    cut.write_bytes(cut.read_bytes()[:100])
+    assert make_copies(source, out, **asked).made == 1
+    assert _hashes(out) == _hashes(tmp_path / "whole")
+
+
+def test_a_record_from_before_sizes_were_kept_is_read(source: Manifest, tmp_path: Path) -> None:
+    asked = {"attacks": ["sinusoidal"], "workers": 1}
+    make_copies(source, tmp_path / "out", **asked)
+    journal = tmp_path / "out" / "copies.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert all(line.pop("sizes") for line in lines[1:])
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert make_copies(source, tmp_path / "out", **asked).made == 0
 
 
 def test_a_source_that_changed_is_copied_again(source: Manifest, tmp_path: Path) -> None:

@@ -157,6 +157,20 @@ def test_clip_names_are_as_short_as_can_be() -> None:
     assert clip_names(["/c/only.wav"]) == ["only"]
 
 
+def test_names_leave_room_for_the_suffix_of_another_format() -> None:
+    ends = (
+        "a" * 251 + ".wav",
+        "a" * 250 + "b.wav",
+        "\u00e4" * 125 + ".wav",
+        "x/" + "c" * 250 + ".wav",
+    )
+    names = clip_names([f"/c/{end}" for end in ends])
+    assert len(set(names)) == 4
+    assert all(len(name.rpartition("/")[2].encode()) <= 200 for name in names)
+    assert names[0].startswith("a" * 191 + "-")
+    assert clip_names(["/c/" + "a" * 200 + ".wav"]) == ["a" * 200]
+
+
 def test_generators_hang_on_their_words() -> None:
     assert generator(1, "ab").random() == generator(1, "ab").random()
     assert len({rank(1, "ab"), rank(1, "a", "b"), rank("1a", "b"), rank(2, "ab")}) == 4

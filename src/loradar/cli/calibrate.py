@@ -49,8 +49,12 @@ def calibrate(
         help="`logistic` (a straight line; a model's default), `isotonic` (PAV) or `spline` "
         "(monotone; a score file's default).",
     ),
-    right: float = typer.Option(
-        0.9, "--right", min=0.5, max=0.999, help="Share of given verdicts that are to be right."
+    right: float | None = typer.Option(
+        None,
+        "--right",
+        min=0.5,
+        max=0.999,
+        help="A model: share of given verdicts that are to be right. Default: 0.9.",
     ),
     out: Path | None = typer.Option(
         None,
@@ -121,6 +125,8 @@ def calibrate(
             raise InputError(f"{model}: no such model folder or score file")
         if dry_run:
             raise InputError("--dry-run is for models: without -o a score file stays as it is")
+        if check_on is not None or right is not None:
+            raise InputError("--check-on and --right are for models: a score file gets no verdicts")
         _scores(
             model,
             on,
@@ -157,7 +163,7 @@ def calibrate(
         clips = filtered(read_source(on, corpus), conditions)
         trials = model_trials(model, clips, windows="all", batch_size=16)
     calibration, report = fit_and_check(
-        trials, by=by or "speaker", right=right, method=method or "logistic", check=check
+        trials, by=by or "speaker", right=right or 0.9, method=method or "logistic", check=check
     )
     report["operating_points"] = _points(trials, by or "speaker", calibration, costs)
     if target is not None:

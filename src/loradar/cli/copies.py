@@ -15,7 +15,10 @@ def copies(
     source: Path = typer.Argument(..., help="Manifest (CSV, Parquet) or folder of real speech."),
     out: Path = typer.Option(..., "-o", "--out", metavar="FOLDER", help="Folder to make."),
     attacks: str = typer.Option(
-        "all", "--attacks", metavar="LIST", help="Attacks or families (`loradar corpus attacks`)."
+        "all",
+        "--attacks",
+        metavar="LIST",
+        help="Attacks or families (`loradar corpus attacks`); a name of both is the family's.",
     ),
     per_clip: int = typer.Option(
         1, "--per-clip", min=1, help="Copies a clip, by attacks in turn; many means all."

@@ -55,7 +55,8 @@ def detect(
     Of any length: what changes midway is told as `00:31-00:37 spoof`, and the two sides of a call
     are judged apart.
 
-    Exit code 0: all answered; 1: some could not be read; 2: none could, or a usage error.
+    Exit code 0: all answered; 1: some could not be read; 2: none could, a path is not there, or a
+    usage error.
 
     Example: `loradar detect clip.wav`, `loradar detect clip.mp3 --explain --plot clip.png`
     """
@@ -64,9 +65,11 @@ def detect(
     from loradar.cli.console import write_output
     from loradar.cli.explaining import draw, explanation_lines, plot_targets
     from loradar.inference.explain import explain as explain_verdict
+    from loradar.inference.judging import check_channels
     from loradar.inference.judging import detect as run
     from loradar.inference.model import load_model
 
+    check_channels(channels)
     targets = plot_targets(plot, clips)
     loaded = load_model(model, engine=engine)
     answered = failed = missing = 0

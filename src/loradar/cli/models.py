@@ -38,13 +38,20 @@ def new_folder(out: Path, first: str = "config.json") -> Path:
     InputError
         It holds files, is part of the installed package, or cannot be written.
     """
+    from contextlib import suppress
+
     from loradar.files import check_writable
 
     if holds(out):
         raise InputError(f"{out} is part of the installed package, which stays as it is")
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} holds other files: give -o a new folder")
+    there = out.exists()
     check_writable(out / first)
+    if not there:
+        # Until there is something to write: what fails before that leaves no empty folder.
+        with suppress(OSError):
+            out.rmdir()
     return out
 
 

@@ -52,9 +52,10 @@ def score(
 
     check_windows(windows)
     check_target(out, ".csv", ".csv.gz")
-    loaded = load_model(model, precision=precision)
     weights = model_folder(model or Path(DETECTOR_ID)) / "model.safetensors"
+    # Before the model, which takes seconds.
     clips, total = clips_of(source)
+    loaded = load_model(model, precision=precision)
     with reporting("clips") as progress:
         done = score_files(
             loaded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,13 +39,16 @@ def clips_of(source: Path) -> tuple[Iterator[Clip], int | None]:
     from loradar.scoring.journal import Clip
 
     if str(source) == "-":
-        lines = (line.rstrip("\r\n") for line in sys.stdin)
-        return (Clip(line) for line in lines if line.strip()), None
+        return (Clip(line) for line in _listed()), None
     if source.suffix.lower() == ".tar" and source.is_file():
         names = [n for n in members(source) if Path(n).suffix.lower() in AUDIO_SUFFIXES]
         if not names:
             raise InputError(f"{source}: no audio in this shard")
         return (Clip(str(source / name), corpus=source.stem) for name in names), len(names)
+    if source.is_dir() and not _is_corpus(source):
+        # Not through a table, which holds no name that is not UTF-8.
+        files = _audio_below(source)
+        return (Clip(path, corpus=source.name) for path in files), len(files)
     table = read_source(source).table
     columns = [
         table[name].fillna("").astype(str) if name in table else [""] * len(table)
@@ -84,17 +88,38 @@ def read_source(source: Path, corpus: str | None = None) -> Manifest:
         tell_subset(corpus, manifest)
         return manifest
     if source.is_file() and source.suffix.lower() in AUDIO_SUFFIXES:
-        raise InputError(f"{source}: is audio: give a manifest or a folder, or use loradar detect")
+        raise InputError(
+            f"{source}: is one recording: give a folder of them or a manifest (loradar detect "
+            "judges single recordings)"
+        )
     if source.is_file():
         shard = source.suffix == ".tar" or holds_audio(source)
         return read_corpus("shards", source) if shard else read_manifest(source)
+    if not _is_corpus(source):
+        return _unlabelled(source)
     if (source / "manifest.csv").is_file():
         return read_manifest(source / "manifest.csv")
     if (source / "bonafide").is_dir() or (source / "spoof").is_dir():
         return read_corpus("folder", source)
-    if any(path.suffix == ".tar" or holds_audio(path) for path in shards_of(source)):
-        return read_corpus("shards", source)
-    return _unlabelled(source)
+    return read_corpus("shards", source)
+
+
+def _is_corpus(folder: Path) -> bool:
+    """Whether a folder holds more than audio: a manifest, classes or shards."""
+    if (folder / "manifest.csv").is_file() or any(
+        (folder / name).is_dir() for name in ("bonafide", "spoof")
+    ):
+        return True
+    return any(path.suffix == ".tar" or holds_audio(path) for path in shards_of(folder))
+
+
+def _listed() -> Iterator[str]:
+    """Yield the lines of standard input, names that are not UTF-8 as the system has them."""
+    raw = getattr(sys.stdin, "buffer", None)
+    for line in sys.stdin if raw is None else map(os.fsdecode, raw):
+        name = line.rstrip("\r\n")
+        if name.strip():
+            yield name
 
 
 def names_hub(source: Path) -> bool:
@@ -123,14 +148,30 @@ def _tell_phases(manifest: Manifest) -> None:
 def _unlabelled(root: Path) -> Manifest:
     import pandas as pd
 
+    clips = []
+    for path in _audio_below(root):
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = os.fsencode(path).decode("utf-8", "replace")
+            note(f"{shown}: left out: its name is not UTF-8; rename it")
+            continue
+        clips.append(path)
+    if not clips:
+        raise InputError(f"{root}: no file has a name in UTF-8; rename them")
+    table = pd.DataFrame({"path": clips, "corpus": root.name})
+    return Manifest(table, source=str(root))
+
+
+def _audio_below(root: Path) -> list[str]:
+    """Return the absolute paths of a folder's audio, sorted; links that lead nowhere included."""
     clips = sorted(
         path
         for path in root.rglob("*")
         if path.suffix.lower() in AUDIO_SUFFIXES
-        and path.is_file()
+        and (path.is_file() or path.is_symlink())
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     )
     if not clips:
         raise InputError(f"{root}: no audio in this folder ({', '.join(sorted(AUDIO_SUFFIXES))})")
-    table = pd.DataFrame({"path": [str(path.absolute()) for path in clips], "corpus": root.name})
-    return Manifest(table, source=str(root))
+    return [os.path.normpath(path.absolute()) for path in clips]

@@ -54,7 +54,7 @@ def detect(
     Verdict
         In the order given, each as soon as it is known.
     """
-    _check(channels)
+    check_channels(channels)
     scanner = _scanner(model, batch_size, hop_s)
     for path in paths:
         waiting = start(scanner, path, channels)
@@ -108,7 +108,7 @@ def judge(
     """
     if samples.ndim not in (1, 2) or samples.size == 0:
         raise InputError(f"samples of shape {samples.shape}; [T] or [T, channels], T >= 1, needed")
-    _check(channels)
+    check_channels(channels)
     columns = samples[:, None] if samples.ndim == 1 else samples
     apart = channels == "apart" or (
         channels == "auto" and columns.shape[1] == 2 and sides_of_a_call(columns)
@@ -193,7 +193,14 @@ def start(scanner: Scanner, path: Path | str, channels: str = "auto") -> Waiting
         return Waiting(str(path), [], error=str(error))
 
 
-def _check(channels: str) -> None:
+def check_channels(channels: str) -> None:
+    """Refuse what `detect` does not know.
+
+    Raises
+    ------
+    InputError
+        Names what there is.
+    """
     if channels not in CHANNELS:
         raise InputError(f"channels {channels}: give {', '.join(CHANNELS[:-1])} or {CHANNELS[-1]}")
 

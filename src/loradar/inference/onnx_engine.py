@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loradar.embedded import DETECTOR_ID, holds
 from loradar.errors import CheckpointError, InputError
 from loradar.files import sha256_of
 
@@ -104,6 +105,11 @@ def find_export(folder: Path) -> Path:
     for place in (folder, folder / SUBFOLDER):
         if (place / RECORD).is_file():
             return place
+    if holds(folder):
+        raise InputError(
+            f"{DETECTOR_ID} has no ONNX export: run loradar export {DETECTOR_ID} --to onnx "
+            "-o FOLDER, then give --model FOLDER"
+        )
     raise InputError(f"{folder}: no ONNX export there: run loradar export {folder} --to onnx")
 
 

@@ -110,6 +110,7 @@ class Verdict:
                     "end": round(s.end, 3),
                     "p_spoof": _rounded(s.p_spoof),
                     "llr": _rounded(s.llr),
+                    "verdict": s.verdict,
                 }
                 for s in self.segments
             ],

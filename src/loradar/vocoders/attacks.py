@@ -64,7 +64,7 @@ def choose(names: Sequence[str], *, have: frozenset[str]) -> tuple[list[Attack],
     Parameters
     ----------
     names : sequence of str
-        Names of attacks or families, or ``all``.
+        Names of attacks or families, or ``all``. A name of both is the family's.
     have : frozenset of str
         What the sources offer, of ``transcript`` and ``other``.
 
@@ -91,7 +91,7 @@ def choose(names: Sequence[str], *, have: frozenset[str]) -> tuple[list[Attack],
         if name != "all" and name not in ATTACKS and name not in families:
             raise ConfigError(
                 f"no attack or family {name!r}; attacks: {', '.join(ATTACKS)}; "
-                f"families: {', '.join(sorted(families - ATTACKS.keys()))}; or all"
+                f"families: {', '.join(sorted(families))}; or all"
             )
     attacks, skipped = [], []
     for attack in ATTACKS.values():

@@ -49,6 +49,8 @@ class Journal:
         path = folder / NAME
         self.outcomes: dict[str, Outcome] = {}
         self._stamps: dict[str, Stamp | None] = {}
+        # Bytes of each file as it was written; none in a record of before they were kept.
+        self._sizes: dict[str, dict[str, int]] = {}
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give a folder for the copies")
         if not path.is_file() and folder.exists() and any(folder.iterdir()):
@@ -91,23 +93,29 @@ class Journal:
         return end
 
     def _take(self, entry: dict[str, Any]) -> None:
-        stamp = entry.pop("stamp")
+        stamp, sizes = entry.pop("stamp"), entry.pop("sizes", {})
         outcome = Outcome(**entry)
         self.outcomes[outcome.name] = outcome
         self._stamps[outcome.name] = tuple(stamp) if stamp else None
+        self._sizes[outcome.name] = dict(sizes)
 
     def is_done(self, job: Job) -> bool:
         """Whether all of a clip was made and still stands.
 
-        Its source and the weights that made its copies are unchanged, and its files are there.
+        Its source and the weights that made its copies are unchanged, and its files are there,
+        as large as they were.
         """
         outcome = self.outcomes.get(job.name)
         if outcome is None or outcome.skipped or self._stamps[job.name] != stamp_of(job.path):
             return False
         if outdated(outcome):
             return False
-        files = (self._options.path(job.name, attack) for attack in outcome.seconds)
-        return all(file.is_file() for file in files)
+        sizes = self._sizes[job.name]
+        for attack in outcome.seconds:
+            stamp = stamp_of(str(self._options.path(job.name, attack)))
+            if stamp is None or stamp[0] != sizes.get(attack, stamp[0]):
+                return False
+        return True
 
     def add(self, job: Job, outcome: Outcome) -> None:
         """Record a clip whose files are written.
@@ -119,8 +127,11 @@ class Journal:
         """
         self.outcomes[job.name] = outcome
         self._stamps[job.name] = stamp_of(job.path)
+        stamps = {a: stamp_of(str(self._options.path(job.name, a))) for a in outcome.seconds}
+        self._sizes[job.name] = sizes = {a: s[0] for a, s in stamps.items() if s is not None}
+        entry = {**asdict(outcome), "stamp": self._stamps[job.name], "sizes": sizes}
         try:
-            self._append({**asdict(outcome), "stamp": self._stamps[job.name]})
+            self._append(entry)
         except OSError as error:
             path = Path(self._options.folder) / NAME
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None

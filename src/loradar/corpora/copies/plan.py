@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 NAME, VOICE = "_name", "_voice"
 _OTHERS = 3  # candidates for the other voice, should the first not be readable
 _TRIES = 30
+_LONGEST = 200  # bytes of a name that still leave room for a suffix; file systems take 255
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,18 @@ def clip_names(paths: Sequence[str]) -> list[str]:
     """Give every clip a short name that no other has.
 
     The file's name without suffix; where two share it, the path below the folder common to all,
-    with the suffix where even that is shared.
+    with the suffix where even that is shared. Names too long for a file of another format are cut,
+    with a part of their hash at the end.
 
     Examples
     --------
     >>> clip_names(["/c/a/1.wav", "/c/b/2.wav"]), clip_names(["/c/a/1.wav", "/c/b/1.wav"])
     (['1', '2'], ['a/1', 'b/1'])
     """
+    return [_short_enough(name) for name in _names(paths)]
+
+
+def _names(paths: Sequence[str]) -> list[str]:
     root = os.path.commonpath([PurePath(path).parent for path in paths])
     below = [PurePath(path).relative_to(root) for path in paths]
     for names in (
@@ -120,6 +127,15 @@ def clip_names(paths: Sequence[str]) -> list[str]:
         if len({name.casefold() for name in names}) == len(names):
             return names
     return [path.as_posix() for path in below]
+
+
+def _short_enough(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    raw = last.encode()
+    if len(raw) <= _LONGEST:
+        return name
+    start = raw[: _LONGEST - 9].decode(errors="ignore")
+    return f"{folder}{slash}{start}-{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
 def offers(table: pd.DataFrame) -> frozenset[str]:
