@@ -46,6 +46,8 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
         ("ablation_embedded", 105),
         ("copies_families", 15),
         ("copies_folds", 12),
+        ("folds_baselines", 6),
+        ("folds_branch", 10),
     ],
 )
 def test_grids_in_the_tree_are_valid(name, runs):
