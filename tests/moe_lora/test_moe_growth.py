@@ -378,3 +378,31 @@ def test_one_a_for_all_leaves_nothing_to_make_orthogonal(make_encoder, stir):
     model(torch.randn(2, 5, 8))
     assert mixture.auxiliary_loss()[1]["orthogonality"] == 0
     assert mixture.auxiliary_loss()[1]["balance"] > 0
+
+
+@pytest.mark.parametrize("scope", ["block", "projection"])
+def test_routers_that_hear_a_cue_are_frozen_cut_saved_and_grown(
+    make_encoder, stir, scope, tmp_path
+):
+    model, mixture = adapted(make_encoder, stir, scope=scope, cue_size=2)
+    for router in mixture.routers.values():
+        nn.init.normal_(router.cue_weight)
+    x, cue = torch.randn(2, 5, 8), torch.randn(2, 2)
+
+    def answer(mixture, model, cue=cue):
+        with mixture.mask(None, cue):
+            return model(x)
+
+    before = answer(mixture, model)
+    assert not torch.equal(before, answer(mixture, model, -cue))
+    mixture.save(tmp_path)
+    other = same(make_encoder)
+    assert torch.equal(answer(load(other, tmp_path), other), before)
+    mixture.add_expert()
+    assert torch.equal(answer(mixture, model), before)
+    assert not any(router.cue_weight.requires_grad for router in mixture.routers.values())
+    mixture.remove(3, 1)
+    name, router = next(iter(mixture.routers.items()))
+    old = read_adapters(tmp_path)[1]
+    at = next(key for key in old if key.endswith("cue_weight") and key.startswith(name))
+    assert torch.equal(router.cue_weight, old[at][[0, 2]])

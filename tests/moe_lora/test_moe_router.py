@@ -35,6 +35,30 @@ def test_gates_are_the_softmax_over_the_largest(logits, top_k, temperature):
     torch.testing.assert_close(routing.gates[0], expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("granularity", ["frame", "utterance"])
+def test_a_cue_is_heard_in_all_frames_of_its_clip(granularity):
+    torch.manual_seed(0)
+    config = MoeLoraConfig(experts=4, granularity=granularity, cue_size=3)
+    router = Router(6, config, dtype=torch.float64)
+    frames = torch.randn(2, 5, 6, dtype=torch.float64)
+    cue = torch.randn(2, 3, dtype=torch.float64)
+    # At the start it says nothing, and learns to.
+    assert torch.equal(router(frames, cue=cue).gates, router(frames).gates)
+    router(frames, cue=cue).gates[..., 0].sum().backward()
+    assert router.cue_weight.grad.any()
+    nn.init.normal_(router.cue_weight)
+    routing = router(frames, cue=cue)
+    expected = (
+        torch.cat([frames, cue[:, None].expand(2, 5, 3)], -1)
+        @ torch.cat([router.weight, router.cue_weight], 1).T
+    )
+    if granularity == "utterance":
+        expected = expected.mean(1)
+    torch.testing.assert_close(routing.logits, expected)
+    with pytest.raises(InputError, match=r"cue has shape \[3, 3\]"):
+        router(frames, cue=torch.zeros(3, 3, dtype=torch.float64))
+
+
 def test_ties_still_choose_exactly_k():
     routing = route(torch.zeros(2, 5, 8))
     assert (routing.selected.sum(-1) == 2).all()

@@ -15,6 +15,7 @@ from loradar.detector.backends import build_backend
 from loradar.detector.config import DetectorConfig, HuggingFaceEncoderConfig, RawAasistConfig
 from loradar.detector.encoders import build_encoder
 from loradar.detector.front_end import FrontEnd
+from loradar.detector.listener import Listener
 from loradar.detector.quantised import halve, quantise_linears
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 from loradar.detector.speech_encoder import SpeechEncoder
@@ -43,6 +44,8 @@ class Detector(nn.Module):
         A fixed model beside them, whose logits are added (`BranchConfig`).
     mixture : MoeLora or None
         The adapters in the encoder.
+    listener : Listener or None
+        What their routers hear beside the hidden state (``cue_size`` above 0).
     precision : str
         What `score_windows` computes in; see `set_precision`.
     self_contained : bool
@@ -62,6 +65,7 @@ class Detector(nn.Module):
         if config.branch is not None:
             self.branch = SpectrogramCnn().requires_grad_(False)
         self.mixture: MoeLora | None = None
+        self.listener: Listener | None = None
         self.precision = "float32"
         self.self_contained = False
         self._mixture_config: MoeLoraConfig | None = None
@@ -119,7 +123,7 @@ class Detector(nn.Module):
         waveforms = self.front_end(waveforms, lengths)
         if self.encoder is None:
             return self.backend(waveforms)  # type: ignore[no-any-return]
-        return self.judge(waveforms, *self._encode(waveforms, lengths))
+        return self.judge(waveforms, *self.encode(waveforms, lengths))
 
     def judge(self, heard: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
         """Return logits [B, 2] of what the front end [B, S] and the encoder [B, T, D] gave."""
@@ -130,12 +134,14 @@ class Detector(nn.Module):
         beside: Tensor = self.branch(heard)
         return logits + self._config.branch.scale * beside
 
-    def _encode(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def encode(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return features [B, T, D] and frame mask of what the front end gave, [B, S]."""
         encoder = self.encoder
         assert encoder is not None
         if self.mixture is None:
             return encoder(waveforms, lengths)  # type: ignore[no-any-return]
-        with self.mixture.mask(encoder.frame_mask(lengths, waveforms.shape[1])):
+        cue = None if self.listener is None else self.listener(waveforms, lengths)
+        with self.mixture.mask(encoder.frame_mask(lengths, waveforms.shape[1]), cue):
             return encoder(waveforms, lengths)  # type: ignore[no-any-return]
 
     def _check(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -181,7 +187,8 @@ class Detector(nn.Module):
             middle = (low + high) // 2
             enough = self.encoder.frames(middle) >= self.backend.minimum_frames
             low, high = (low, middle) if enough else (middle, high)
-        return high if self.branch is None else max(high, self.branch.minimum_samples)
+        beside = [part.minimum_samples for part in (self.branch, self.listener) if part is not None]
+        return max(high, *beside) if beside else high
 
     @staticmethod
     def score(logits: Tensor) -> Tensor:
@@ -408,4 +415,6 @@ def _build(config: DetectorConfig, *, probe: bool) -> Detector:
             return features
 
         detector.mixture = inject(encoder.model, mixture, probe=encode if probe else None)
+        if mixture.cue_size:
+            detector.listener = Listener(mixture.cue_size)
     return detector.train()

@@ -65,6 +65,10 @@ class MoeLoraConfig:
         One ``A`` for all experts of a layer, each with a ``B`` of its own (HydraLoRA, Tian et al.
         2024, arXiv 2404.19245). Experts added later bring an ``A``.
 
+    cue_size : int
+        Numbers of each clip that the routers read beside the hidden state, such as what a filter
+        bank hears in its waveform; given with `MoeLora.mask`. 0: the hidden state alone.
+
     Raises
     ------
     ConfigError
@@ -99,6 +103,7 @@ class MoeLoraConfig:
     grown: tuple[int, ...] = ()
     frozen: tuple[int, ...] = ()
     shared_down: bool = False
+    cue_size: int = 0
 
     def __post_init__(self) -> None:
         for name in ("experts", "rank", "top_k"):
@@ -130,6 +135,8 @@ class MoeLoraConfig:
                 raise _bad(name, value, "a number of at least 0")
         if not _is_number(self.entropy_weight):
             raise _bad("entropy_weight", self.entropy_weight, "a number")
+        if not _is_int(self.cue_size) or self.cue_size < 0:
+            raise _bad("cue_size", self.cue_size, "a whole number of at least 0")
         if self.shared_down not in (True, False):
             raise _bad("shared_down", self.shared_down, "true or false")
         if self.shared_down and self.orthogonality_weight:
@@ -200,15 +207,15 @@ class MoeLoraConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values (lists for tuples).
 
-        ``grown``, ``frozen`` and ``shared_down`` are left out where empty or false, so that what
-        does not use them can be read by a Loradar that does not know them.
+        ``grown``, ``frozen``, ``shared_down`` and ``cue_size`` are left out where empty, false or
+        0, so that what does not use them can be read by a Loradar that does not know them.
         """
         values = asdict(self)
         values["targets"] = list(self.targets)
         values["layers"] = None if self.layers is None else list(self.layers)
         for name in ("grown", "frozen"):
             values[name] = list(values[name])
-        for name in ("grown", "frozen", "shared_down"):
+        for name in ("grown", "frozen", "shared_down", "cue_size"):
             if not values[name]:
                 del values[name]
         return values

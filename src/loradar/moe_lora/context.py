@@ -19,6 +19,7 @@ class _ThreadState(threading.local):
 
     def __init__(self) -> None:
         self.mask: Tensor | None = None
+        self.cue: Tensor | None = None
         self.started = False
         self.routings: dict[str, Routing] = {}
         self.openings: dict[str, Opening] = {}
@@ -33,6 +34,7 @@ class RoutingContext:
     def __init__(self) -> None:
         self._thread = _ThreadState()
         self._last_mask: Tensor | None = None
+        self._last_cue: Tensor | None = None
         self._lock = threading.Lock()
         self.totals: dict[str, RoutingTotals] = {}
         self.opening_totals: dict[str, OpeningTotals] = {}
@@ -57,7 +59,7 @@ class RoutingContext:
         self._thread.started = True
         self._thread.routings = {}
         self._thread.openings = {}
-        self._last_mask = self._thread.mask
+        self._last_mask, self._last_cue = self._thread.mask, self._thread.cue
 
     def forget(self) -> None:
         """Be as new: no forward and no totals (after the injection's own forward)."""
@@ -67,14 +69,15 @@ class RoutingContext:
         self.reset_totals()
 
     @contextmanager
-    def masked(self, mask: Tensor | None) -> Iterator[None]:
-        """Let routers see ``mask`` (``[B, T]`` bool, or None for no mask) inside the block."""
-        before = self._thread.mask
+    def masked(self, mask: Tensor | None, cue: Tensor | None = None) -> Iterator[None]:
+        """Let routers see ``mask`` (``[B, T]`` bool) and ``cue`` (``[B, C]``) inside the block."""
+        before = self._thread.mask, self._thread.cue
         self._thread.mask = self._last_mask = mask
+        self._thread.cue = self._last_cue = cue
         try:
             yield
         finally:
-            self._thread.mask = before
+            self._thread.mask, self._thread.cue = before
 
     def frame_mask(self) -> Tensor | None:
         """Return the mask of the forward in progress.
@@ -83,6 +86,10 @@ class RoutingContext:
         be over and, on an accelerator, in another thread: there it is the last forward's mask.
         """
         return self._last_mask if _in_backward() else self._thread.mask
+
+    def cue(self) -> Tensor | None:
+        """Return the cue of the forward in progress; see `frame_mask`."""
+        return self._last_cue if _in_backward() else self._thread.cue
 
     def record(self, name: str, routing: Routing) -> None:
         """Keep a router's decision and add it to the totals, once a forward."""

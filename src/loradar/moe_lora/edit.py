@@ -95,7 +95,7 @@ def freeze(mixture: MoeLora, numbers: Sequence[int]) -> None:
             adapter.A.requires_grad_(False)
             adapter.B.requires_grad_(False)
         for router in mixture.routers.values():
-            router.weight.requires_grad_(False)
+            router.requires_grad_(False)
 
 
 def remove(mixture: MoeLora, numbers: Sequence[int]) -> None:
@@ -131,6 +131,8 @@ def remove(mixture: MoeLora, numbers: Sequence[int]) -> None:
     elif len(stay) < config.experts:
         for router in mixture.routers.values():
             router.weight = _part(router.weight, config, stay, dim=0)
+            if router.cue_weight is not None:
+                router.cue_weight = _part(router.cue_weight, config, stay, dim=0)
     if len(grown) < len(config.grown):
         for gates in mixture.growth.values():
             gates.keep(grown)

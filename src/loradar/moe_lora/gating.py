@@ -81,7 +81,7 @@ def gate_block(
                 f"{features} features; use scope='projection'"
             )
         if router is not None:
-            routing = router(inputs, context.frame_mask())
+            routing = router(inputs, context.frame_mask(), context.cue())
             context.record(block, routing)
             shared.current = routing.gates
         if grown is not None and len(grown.rows):

@@ -256,8 +256,9 @@ class MoeLoraLinear(nn.Module):
             frame_logits = self.router.logits(inputs)
         if self._context is None:
             return self.router.route(frame_logits).gates
-        routing = self.router.route(frame_logits, self._context.frame_mask())
-        self._context.record(self._name, routing)
+        context = self._context
+        routing = self.router.route(frame_logits, context.frame_mask(), context.cue())
+        context.record(self._name, routing)
         return routing.gates
 
     def _find_grown(self, inputs: Tensor, given: Tensor | None) -> Tensor:

@@ -54,7 +54,10 @@ def list_experts(mixture: MoeLora) -> list[Expert]:
     True
     """
     config = mixture.config
-    rows = {name: router.weight.shape[1] for name, router in mixture.routers.items()}
+    rows = {
+        name: sum(part.shape[1] for part in router.parameters())
+        for name, router in mixture.routers.items()
+    }
     found = []
     for number in range(config.total):
         grown = number >= config.experts

@@ -74,7 +74,7 @@ class MoeLora:
             yield adapter.B
             yield from adapter.grown.parameters()
         for router in self.routers.values():
-            yield router.weight
+            yield from router.parameters()
         for gates in self.growth.values():
             yield from gates.rows
 
@@ -82,8 +82,10 @@ class MoeLora:
         """Return how many numbers adapters, routers and grown experts hold."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def mask(self, frame_mask: Tensor | None) -> AbstractContextManager[None]:
-        """Say which frames are valid, for forwards inside the ``with`` block.
+    def mask(
+        self, frame_mask: Tensor | None, cue: Tensor | None = None
+    ) -> AbstractContextManager[None]:
+        """Say which frames are valid, and what else routers hear, inside the ``with`` block.
 
         Padding then never votes in utterance means, losses or statistics.
 
@@ -92,13 +94,15 @@ class MoeLora:
         frame_mask : Tensor or None
             ``[B, T]`` bool, True at valid frames; T is the number of frames the adapted blocks
             see. None means all.
+        cue : Tensor, optional
+            ``[B, cue_size]``: numbers of each clip that the routers read beside the hidden state.
 
         Examples
         --------
         >>> with mixture.mask(frame_mask):  # doctest: +SKIP
         ...     logits = model(waveforms)
         """
-        return self.context.masked(frame_mask)
+        return self.context.masked(frame_mask, cue)
 
     def auxiliary_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the losses of the last forward, summed over routers.

@@ -67,8 +67,8 @@ class Router(nn.Module):
     features : int
         Size of the input's last axis.
     config : MoeLoraConfig
-        ``experts``, ``top_k``, ``granularity``, ``temperature``, ``noise`` and ``renormalise``
-        are used.
+        ``experts``, ``top_k``, ``granularity``, ``temperature``, ``noise``, ``renormalise`` and
+        ``cue_size`` are used.
     device, dtype : optional
         Of the weight.
 
@@ -76,6 +76,8 @@ class Router(nn.Module):
     ----------
     weight : nn.Parameter
         ``[E, features]``, uniform within ``1 / sqrt(features)`` at the start.
+    cue_weight : nn.Parameter or None
+        ``[E, cue_size]``, zero at the start.
     """
 
     def __init__(
@@ -91,12 +93,17 @@ class Router(nn.Module):
         self.weight = nn.Parameter(
             torch.empty(config.experts, features, device=device, dtype=dtype)
         )
+        self.cue_weight: nn.Parameter | None = None
+        if config.cue_size:
+            self.cue_weight = nn.Parameter(self.weight.new_empty(config.experts, config.cue_size))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weight anew."""
+        """Draw the weight anew; that of the cue is zero."""
         bound = 1 / math.sqrt(self.weight.shape[1])
         nn.init.uniform_(self.weight, -bound, bound)
+        if self.cue_weight is not None:
+            nn.init.zeros_(self.cue_weight)
 
     @property
     def rows(self) -> Tensor:
@@ -108,7 +115,9 @@ class Router(nn.Module):
         experts, features = self.weight.shape
         return f"{features} -> {experts}, top {self.config.top_k}, {self.config.granularity}"
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Routing:
+    def forward(
+        self, inputs: Tensor, mask: Tensor | None = None, cue: Tensor | None = None
+    ) -> Routing:
         """Route a batch.
 
         Parameters
@@ -117,6 +126,8 @@ class Router(nn.Module):
             ``[B, T, features]``; for frame routing any ``[..., features]``.
         mask : Tensor, optional
             ``[B, T]`` bool, True at valid frames. The others never vote in utterance means.
+        cue : Tensor, optional
+            ``[B, cue_size]``; see `route`.
 
         Returns
         -------
@@ -128,7 +139,7 @@ class Router(nn.Module):
             When ``mask`` does not have the shape of the input's frames, or utterance routing gets
             an input without a time axis.
         """
-        return self.route(self.logits(inputs), mask)
+        return self.route(self.logits(inputs), mask, cue)
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return the logits of each frame, ``[..., E]``, in float32 at least."""
@@ -136,7 +147,9 @@ class Router(nn.Module):
         with torch.autocast(inputs.device.type, enabled=False):
             return F.linear(inputs.to(dtype), self.rows.to(dtype))
 
-    def route(self, logits: Tensor, mask: Tensor | None = None) -> Routing:
+    def route(
+        self, logits: Tensor, mask: Tensor | None = None, cue: Tensor | None = None
+    ) -> Routing:
         """Choose experts by the logits of each frame; see `forward`.
 
         Parameters
@@ -145,8 +158,18 @@ class Router(nn.Module):
             ``[B, T, E]`` (frame routing: any ``[..., E]``), from `logits`.
         mask : Tensor, optional
             ``[B, T]`` bool.
+        cue : Tensor, optional
+            ``[B, cue_size]``, heard in all frames of a clip; without one, or where ``cue_size`` is
+            0, the hidden state decides alone.
+
+        Raises
+        ------
+        InputError
+            When ``cue`` is not one row of ``cue_size`` numbers for each clip.
         """
         config = self.config
+        if cue is not None and self.cue_weight is not None:
+            logits = logits + self._heard(cue, logits)
         mask = checked_mask(mask, logits)
         if config.granularity == "utterance":
             logits, mask = pool(logits, mask)
@@ -164,6 +187,19 @@ class Router(nn.Module):
         else:
             gates = scores.softmax(-1) * selected
         return Routing(logits, scores, selected, gates, config, mask)
+
+    def _heard(self, cue: Tensor, logits: Tensor) -> Tensor:
+        """Return what the cue adds to logits ``[B, T, E]``: ``[B, 1, E]``."""
+        assert self.cue_weight is not None
+        wanted = [logits.shape[0], self.cue_weight.shape[1]]
+        if logits.ndim != 3 or list(cue.shape) != wanted:
+            raise InputError(
+                f"the cue has shape {list(cue.shape)} where frames of shape "
+                f"{list(logits.shape[:-1])} need {wanted}"
+            )
+        rows = held(self.cue_weight, self.config, dim=0)
+        with torch.autocast(cue.device.type, enabled=False):
+            return F.linear(cue.to(logits.dtype), rows.to(logits.dtype)).unsqueeze(1)
 
 
 def held(stacked: Tensor, config: MoeLoraConfig, dim: int) -> Tensor:

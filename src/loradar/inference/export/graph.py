@@ -53,7 +53,7 @@ class ScoreGraph(nn.Module):
         if detector.encoder is None:
             logits = detector.backend(heard)
         else:
-            features, _ = detector.encoder(heard)
+            features, _ = detector.encode(heard, None)
             logits = detector.judge(heard, features, None)
         return detector.score(logits), *(self._gates[name] for name in self.routers)
 
