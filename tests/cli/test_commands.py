@@ -82,7 +82,7 @@ def test_the_table_for_people_is_in_percent(loradar, tiny_model, tiny_corpus):
         (["--on", "MANIFEST", "--plot", "det.jpg"], "must end in .png"),
         (["--on", "MANIFEST", "--save-scores", "scores.parquet"], "must end in .csv"),
         (["--on", "MANIFEST", "--by", "attack", "--by", "speaker", "--ood", "hum"], "one --by"),
-        (["--on", "CLIP"], "is audio"),
+        (["--on", "CLIP"], "is one recording"),
     ],
 )
 def test_evaluate_mistakes_are_one_line(loradar, tiny_model, tiny_corpus, extra, message):
