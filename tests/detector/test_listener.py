@@ -1,6 +1,5 @@
 """What routers hear of the waveform."""
 
-import pytest
 import torch
 from tests.conftest import TINY_ENCODER
 from torch import nn
@@ -9,6 +8,7 @@ from loradar.detector.checkpoint import load_detector, save_detector
 from loradar.detector.config import DetectorConfig
 from loradar.detector.listener import Listener
 from loradar.detector.model import build_detector
+from loradar.inference.export.graph import ScoreGraph
 
 
 def detector_with(seed=0, **mixture):
@@ -60,11 +60,7 @@ def test_a_detector_with_one_learns_by_it_and_is_saved(tmp_path):
     assert detector_with().listener is None
 
 
-def test_it_is_exported(tmp_path):
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    from loradar.inference.export.graph import ScoreGraph
-
+def test_the_graph_that_is_exported_hears_it():
     detector = detector_with(cue_size=6)
     for router in detector.mixture.routers.values():
         nn.init.normal_(router.cue_weight)
@@ -74,3 +70,5 @@ def test_it_is_exported(tmp_path):
     expected = detector.score(detector.eval()(waveforms))
     found = ScoreGraph(detector)(waveforms)[0]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    detector.listener = None
+    assert not torch.equal(ScoreGraph(detector)(waveforms)[0], found)
