@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from loradar.errors import ConfigError, InputError, LoradarError
 from loradar.inference.model import load_model
+from loradar.training.dataset import TrainingClips
 from loradar.training.folder import newest_checkpoint
 from loradar.training.recipe import parse_recipe
 from loradar.training.run import train
@@ -93,6 +94,25 @@ def test_the_seed_decides_and_nothing_else(tiny_recipe, tmp_path):
         weights.append(load_file(tmp_path / str(run) / "model.safetensors"))
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert any(not torch.equal(weights[0][key], weights[2][key]) for key in weights[0])
+
+
+def test_shared_draws_change_nothing_but_who_makes_them(tiny_recipe, tmp_path, monkeypatch):
+    values = copy.deepcopy(tiny_recipe)
+    values["augmentation"] = {"steps": [{"name": "noise", "probability": 1.0}]}
+    runs = [train(parse_recipe(values), tmp_path / "alone").folder]
+    draws = tmp_path / "draws"
+    runs.append(train(parse_recipe(values), tmp_path / "first", draws=draws).folder)
+    assert len(list(draws.iterdir())) == 2
+    # The model may differ; here it does not, so that the weights can be compared.
+    monkeypatch.setattr(TrainingClips, "_draw", lambda self, at: pytest.fail(f"{at} made again"))
+    values["training"]["log_every"] = 7
+    runs.append(train(parse_recipe(values), tmp_path / "second", draws=draws).folder)
+    weights = [load_file(folder / "model.safetensors") for folder in runs]
+    for other in weights[1:]:
+        assert all(torch.equal(weights[0][key], other[key]) for key in other)
+    monkeypatch.undo()
+    train(parse_recipe({**values, "seed": 5}), tmp_path / "another", draws=draws)
+    assert len(list(draws.iterdir())) == 4
 
 
 def test_a_run_leaves_what_the_design_says(tiny_model):

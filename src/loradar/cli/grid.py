@@ -23,6 +23,13 @@ def grid(
         help="Folder of the runs. Default: runs/NAME-OF-GRID.",
     ),
     jobs: int = typer.Option(1, "--jobs", min=1, help="Runs at once."),
+    share_draws: Path | None = typer.Option(
+        None,
+        "--share-draws",
+        metavar="FOLDER",
+        help="Augment each clip once for all variants of a fold and seed: best with many --jobs on "
+        "one GPU, FOLDER in memory (/dev/shm). Room: draws x window x 4 bytes a fold and seed.",
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="List the runs and how far they are."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
@@ -47,7 +54,7 @@ def grid(
     else:
         signal.signal(signal.SIGTERM, _interrupt)
         with reporting() as progress, logging_to(folder / "grid.log"):
-            runs = run_grid(cells, folder, jobs=jobs, progress=progress)
+            runs = run_grid(cells, folder, jobs=jobs, progress=progress, share_draws=share_draws)
     frame = runs_frame(runs, folder)
     if as_json:
         write_output(frame.to_json(orient="records"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from loradar.audio.graft import WHOLE, graft
 from loradar.audio.reading import SAMPLE_RATE, load_audio
 from loradar.audio.windows import crop, tile_repeat
 from loradar.training.draws import DrawPlan, MixedPlan
+from loradar.training.shared_draws import SharedDraws
 
 Progress = Callable[[int, int, str], None]
 
@@ -73,6 +74,8 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         Share of the copies drawn in pairs that keep only a part (`loradar.audio.graft`).
     graft_depth : tuple of float
         How much of a graft is taken, least and most.
+    shared : SharedDraws, optional
+        Where other runs leave the same draws and find them. None: each is made here.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         length: int,
         graft: float = 0.0,
         graft_depth: tuple[float, float] = WHOLE,
+        shared: SharedDraws | None = None,
     ) -> None:
         self.store = store
         self.plan = plan
@@ -92,19 +96,35 @@ class TrainingClips(Dataset[dict[str, Tensor]]):
         self.augment = build_augmentation(augmentation)
         self.window = window
         self.length = length
+        self.shared = shared
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         """Return ``waveforms`` float32 [window] and ``labels`` int64 []."""
-        row, rng = self.plan.draw(position)
-        samples = self._cropped(row, rng)
-        samples = self.augment(samples, SAMPLE_RATE, rng).astype(np.float32, copy=False)
+        row, _ = self.plan.draw(position)
+        if self.shared is None:
+            samples = self._draw(position)
+        else:
+            self.shared.fill([position], self._draw)
+            samples = self.shared[position]
         return {
-            "waveforms": torch.from_numpy(np.ascontiguousarray(samples)),
+            "waveforms": torch.from_numpy(samples),
             "labels": torch.tensor(int(self.plan.labels[row])),
         }
+
+    def __getitems__(self, positions: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Return the draws of a batch (which torch's DataLoader asks for as a whole)."""
+        if self.shared is not None:
+            self.shared.fill(positions, self._draw)
+        return [self[position] for position in positions]
+
+    def _draw(self, position: int) -> np.ndarray:
+        """Crop and augment the clip at ``position``: float32 [window]."""
+        row, rng = self.plan.draw(position)
+        samples = self.augment(self._cropped(row, rng), SAMPLE_RATE, rng)
+        return np.ascontiguousarray(samples, dtype=np.float32)
 
     def _cropped(self, row: int, rng: np.random.Generator) -> np.ndarray:
         """Return a crop of clip ``row``, or of a graft of it on its source."""

@@ -39,6 +39,7 @@ from loradar.training.mldg import DomainClips, MldgTrainer, domains_of
 from loradar.training.provenance import provenance
 from loradar.training.recipe import Recipe
 from loradar.training.sections import conditions
+from loradar.training.shared_draws import SharedDraws, stream_key
 from loradar.training.start import draw_seed, start_from
 from loradar.training.stream import arguments, steps_of, waiting_share
 from loradar.training.trainer import DetectorTrainer
@@ -71,6 +72,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    draws: Path | None = None,
 ) -> RunResult:
     """Train a detector and write its checkpoint folder.
 
@@ -86,6 +88,9 @@ def train(
         bit that of an unbroken run.
     progress : callable, optional
         Called with (done, total, what).
+    draws : Path, optional
+        A folder in which runs that draw the same clips leave augmented ones for each other
+        (`loradar.training.shared_draws`). The result is the same.
 
     Raises
     ------
@@ -121,7 +126,8 @@ def train(
     detector = build_detector(recipe.detector, seed=recipe.seed)
     started_from = start_from(detector, recipe.start) if recipe.start else None
     tables = [part.table for part in parts]
-    plan = plan_draws(tables, recipe.data, draw_seed(recipe.seed, started_from))
+    seed = draw_seed(recipe.seed, started_from)
+    plan = plan_draws(tables, recipe.data, seed)
     if not any(True for _ in detector.trained_parameters()):
         raise ConfigError(
             f"adaptation.mode {recipe.adaptation.mode} leaves nothing to train in "
@@ -149,6 +155,7 @@ def train(
         "length": length,
         "graft": recipe.data.graft,
         "graft_depth": recipe.data.graft_depth,
+        "shared": None if draws is None else _shared(draws, recipe, seed, paths, length),
     }
     clips = TrainingClips(store, plan, recipe.augmentation, **given)
     if mldg is not None:
@@ -218,6 +225,18 @@ def train(
     write_text(folder / "README.md", model_card(recipe, metrics))
     logger.info("wrote %s", folder)
     return RunResult(folder, metrics)
+
+
+def _shared(draws: Path, recipe: Recipe, seed: int, paths: list[str], length: int) -> SharedDraws:
+    """Return where the run's draws are shared with others that draw the same."""
+    values = {
+        # The dev set, and who reads, change no draw.
+        "data": recipe.data.model_dump(mode="json", exclude={"dev", "workers", "preload"}),
+        "augmentation": recipe.augmentation.model_dump(mode="json"),
+        "seed": seed,
+    }
+    key = stream_key(values, paths)
+    return SharedDraws(draws, key, length=length, window=recipe.data.window)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -8,7 +8,7 @@ import time
 import pandas as pd
 import pytest
 
-from loradar.errors import ConfigError
+from loradar.errors import ConfigError, InputError
 from loradar.evaluation.compare.runs import CELL, FAILED, RUNS, SUITE
 from loradar.training.grid.drive import cell_command, run_grid, status_of
 from loradar.training.grid.lock import BusyError, locked
@@ -95,6 +95,26 @@ def test_jobs_run_at_once_and_share_the_cores(cells, tmp_path, monkeypatch):
     assert [run.status for run in runs] == ["done", "done"]
     threads = {path.read_text() for path in meet.iterdir()}
     assert threads == {str(max(1, (os.cpu_count() or 1) // 2))}
+
+
+def test_runs_of_a_fold_share_draws_until_the_last_is_done(cells, tmp_path):
+    memory = tmp_path / "memory"
+    command = _program(
+        "draws = pathlib.Path(sys.argv[2])\n"
+        "draws.mkdir(parents=True, exist_ok=True)\n"
+        "(draws / (cell['variant'] + cell['fold'])).touch()\n"
+        "there = [path.name for path in sorted(draws.parent.glob('*/*'))]\n"
+        "(folder / 'there.json').write_text(json.dumps(there))\n"
+        "done()\n"
+    )
+    runs = run_grid(cells, tmp_path / "runs", command=command, share_draws=memory)
+    assert [run.status for run in runs] == ["done"] * 4
+    there = [json.loads((run.folder / "there.json").read_text()) for run in runs]
+    assert there == [["fullA"], ["fullA", "moeA"], ["fullB"], ["fullB", "moeB"]]
+    assert list(memory.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="draws cannot be kept here"):
+        run_grid(cells, tmp_path / "others", command=command, share_draws=tmp_path / "file")
 
 
 def test_an_interrupted_grid_ends_its_processes(cells, tmp_path):

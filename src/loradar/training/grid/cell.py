@@ -1,7 +1,8 @@
 """One run of a grid: train, score the fold's suite, write what came out.
 
-``python -m loradar.training.grid.cell FOLDER`` is what each run's process executes, so that a crash
-or too little memory ends one run and not the grid, and so that peak memory is the run's own.
+``python -m loradar.training.grid.cell FOLDER [DRAWS]`` is what each run's process executes, so
+that a crash or too little memory ends one run and not the grid, and so that peak memory is the
+run's own.
 """
 
 from __future__ import annotations
@@ -54,12 +55,19 @@ BASELINES: dict[str, Callable[[pd.DataFrame, str], Scores]] = {
 }
 
 
-def run_cell(folder: Path) -> None:
+def run_cell(folder: Path, draws: Path | None = None) -> None:
     """Do what ``cell.json`` in ``folder`` says, going on where an earlier attempt stopped.
 
     Writes the checkpoint folder that `loradar.training.run.train` writes, ``scores.csv`` (all clips
     of the benchmark, those that the suite does not judge without a score) and, last,
     ``suite.json``. The trainer's ``checkpoints/`` are removed at the end.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    draws : Path, optional
+        See `train`.
 
     Raises
     ------
@@ -77,7 +85,7 @@ def run_cell(folder: Path) -> None:
         batch_size = recipe.evaluation.batch_size
         _require_unseen(recipe, manifest.table, rows, fold)
         if not (folder / METRICS).exists():
-            train(recipe, folder, resume=(folder / "recipe.yaml").exists())
+            train(recipe, folder, resume=(folder / "recipe.yaml").exists(), draws=draws)
     if cell.kind == "baseline":
         scores = np.where(rows, BASELINES[cell.variant](manifest.table, fold), np.nan)
     else:
@@ -140,7 +148,7 @@ def _write(folder: Path, cell: Cell, fold: str, table: pd.DataFrame) -> None:
     write_json(folder / SUITE, {"suite": cell.suite, **report})
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, draws: Path | None = None) -> int:
     """Run the cell in ``folder``; record in ``failed.json`` why not, if so.
 
     Returns
@@ -152,7 +160,7 @@ def main(folder: Path) -> int:
     logging.getLogger("loradar").setLevel(logging.INFO)
     try:
         with locked(folder):
-            run_cell(folder)
+            run_cell(folder, draws)
     except BusyError:
         return BUSY
     except (LoradarError, OSError) as error:
@@ -167,4 +175,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(*map(Path, sys.argv[1:])))

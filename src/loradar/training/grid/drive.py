@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from loradar.errors import ConfigError
+from loradar.errors import ConfigError, InputError
 from loradar.evaluation.compare.runs import (
     CELL,
     FAILED,
@@ -72,6 +74,7 @@ def run_grid(
     jobs: int = 1,
     command: Command | None = None,
     progress: Progress | None = None,
+    share_draws: Path | None = None,
 ) -> list[Run]:
     """Make every run of a grid that is not done yet.
 
@@ -90,6 +93,9 @@ def run_grid(
         Gives the command line that makes the run of a folder. Default: `cell_command`.
     progress : callable, optional
         Called with (done, total, what).
+    share_draws : Path, optional
+        A folder, best in memory, in which runs of one fold and seed leave augmented clips for each
+        other (`loradar.training.shared_draws`), until the last of them is done.
 
     Returns
     -------
@@ -111,16 +117,18 @@ def run_grid(
         done = len(cells) - len(waiting)
         running: list[_Work] = []
         environment = _environment(jobs)
+        draws = _Draws(share_draws)
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(
-                        _start(waiting.pop(0), root, command or cell_command, environment)
-                    )
+                    cell = waiting.pop(0)
+                    line = [*(command or cell_command)(cell.folder(root)), *draws.of(cell)]
+                    running.append(_start(cell, root, line, environment))
                 ended = [work for work in running if work.process.poll() is not None]
                 for work in ended:
                     running.remove(work)
                     _finish(work)
+                    draws.keep([*waiting, *(other.cell for other in running)])
                     done += 1
                     write_runs(cells, root)
                     if progress is not None:
@@ -133,6 +141,7 @@ def run_grid(
             for work in running:
                 work.process.wait()
                 work.log.close()
+            draws.keep([])
             write_runs(cells, root)
         return status_of(cells, root)
 
@@ -143,15 +152,48 @@ def write_runs(cells: Sequence[Cell], root: Path) -> None:
         runs_frame(status_of(cells, root), root).to_csv(temporary, index=False)
 
 
+class _Draws:
+    """Folders of shared draws, one a fold and seed, as long as a run may want them."""
+
+    def __init__(self, parent: Path | None) -> None:
+        self._root: Path | None = None
+        if parent is not None:
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+                self._root = Path(tempfile.mkdtemp(prefix="loradar-draws-", dir=parent))
+            except OSError as error:
+                raise InputError(
+                    f"{parent}: draws cannot be kept here: {error.strerror or error}"
+                ) from None
+
+    def of(self, cell: Cell) -> list[str]:
+        """Return the argument that tells a run where its draws are."""
+        if self._root is None or cell.kind != "train":
+            return []
+        return [str(self._root / f"{cell.fold}-{cell.seed}")]
+
+    def keep(self, cells: Sequence[Cell]) -> None:
+        """Remove what none of ``cells`` will ask for; with none of them, everything."""
+        if self._root is None or not self._root.exists():
+            return
+        wanted = {name for cell in cells for name in self.of(cell)}
+        for folder in self._root.iterdir():
+            if str(folder) not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+        if not cells:
+            self._root.rmdir()
+
+
 @dataclass(frozen=True)
 class _Work:
+    cell: Cell
     folder: Path
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     started: float
 
 
-def _start(cell: Cell, root: Path, command: Command, environment: dict[str, str]) -> _Work:
+def _start(cell: Cell, root: Path, line: list[str], environment: dict[str, str]) -> _Work:
     folder = cell.folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FAILED).unlink(missing_ok=True)
@@ -159,9 +201,9 @@ def _start(cell: Cell, root: Path, command: Command, environment: dict[str, str]
     log = (folder / LOG).open("ab")
     logger.info("%s/%s/%s: started", cell.variant, cell.fold, cell.seed)
     process = subprocess.Popen(
-        command(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+        line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
     )
-    return _Work(folder, process, log, time.monotonic())
+    return _Work(cell, folder, process, log, time.monotonic())
 
 
 def _finish(work: _Work) -> None:
