@@ -1,8 +1,8 @@
 """Draws that several processes make once between them."""
 
+import copy
 import multiprocessing
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,7 @@ def test_a_draw_whose_maker_died_is_made_by_the_next(tmp_path: Path) -> None:
 def test_a_forked_and_a_new_process_open_files_of_their_own(tmp_path: Path) -> None:
     draws = SharedDraws(tmp_path, "k", length=4, window=WINDOW)
     draws.fill([1], _draw)
-    again = pickle.loads(pickle.dumps(draws))
+    again = copy.deepcopy(draws)
     again.fill([1], lambda position: pytest.fail(f"{position} is there"))
     assert np.array_equal(again[1], _draw(1))
 
