@@ -177,3 +177,36 @@ def test_a_copy_without_its_source_is_named():
         DrawPlan(table, balance="pair")
     with pytest.raises(InputError, match="no column pair_id"):
         DrawPlan(table.drop(columns="pair_id"), balance="pair")
+
+
+@pytest.mark.parametrize("balance", ["class", "corpus"])
+def test_even_draws_each_attack_equally_often(balance):
+    table = _table({"a": (5, 12), "b": (5, 30)})
+    spoof = (table["label"] == "spoof").to_numpy()
+    table["attack"] = ""
+    table.loc[spoof, "attack"] = ["x"] * 2 + ["y"] * 10 + ["x"] * 20 + ["y"] * 10
+    plan = DrawPlan(table, balance=balance, even="attack", seed=4)
+    rows = _draws(plan, 20_000)
+    fake = rows[plan.labels[rows] == SPOOF]
+    assert len(fake) == 10_000
+    corpora = [["a"], ["b"]] if balance == "corpus" else [["a", "b"]]
+    for names in corpora:
+        mine = table["attack"].to_numpy()[fake[np.isin(table["corpus"].to_numpy()[fake], names)]]
+        assert np.mean(mine == "x") == pytest.approx(0.5, abs=0.02)
+    # Bona fide clips are drawn as without.
+    plain = DrawPlan(table, balance=balance, seed=4)
+    real = np.flatnonzero(plan.labels[rows] == BONAFIDE)
+    assert np.array_equal(_draws(plain, 20_000)[real], rows[real])
+
+
+def test_even_wants_its_column_in_the_first_source_alone():
+    table = _table({"a": (5, 12)})
+    config = {"path": "x", "even": "group", "also": [{"path": "y", "share": 0.5}]}
+    data = DataConfig.model_validate(config)
+    with pytest.raises(InputError, match="even is group: the clips"):
+        plan_draws([table, table], data, 0)
+    plan = plan_draws([table.assign(group="g"), table], data, 0)
+    assert {plan.draw(n)[0] // len(table) for n in range(50)} == {0, 1}
+    with pytest.raises(ValueError, match="even needs draws"):
+        DataConfig.model_validate({"path": "x", "even": "group", "balance": "none"})
+    assert "even" not in DataConfig(path="x").model_dump()

@@ -53,6 +53,9 @@ class DrawPlan:
         For ``corpus``: whether corpora that hold one class alone are drawn from at all.
     seed : int
         The run's seed.
+    even : str, optional
+        A column whose values are drawn equally often among the spoofed clips of each corpus (or of
+        all); not with ``none`` or a buffer.
     buffer : int
         Not 0: stream the clips shard by shard, shuffled within so many at a time; needs the
         column ``path``, and ``none`` or ``class`` as balance.
@@ -70,6 +73,7 @@ class DrawPlan:
         *,
         balance: str,
         single_class: str = "keep",
+        even: str | None = None,
         seed: int = 0,
         buffer: int = 0,
     ) -> None:
@@ -86,6 +90,12 @@ class DrawPlan:
         if balance != "none":
             corpora = table["corpus"].to_numpy() if balance == "corpus" else None
             self._pools = self._make_pools(corpora, single_class)
+        self._chances: dict[int, np.ndarray] = {}
+        if even is not None:
+            kinds = table[even].astype(str).to_numpy()
+            self._chances = {
+                n: _even(kinds[rows]) for n, (_, rows) in enumerate(self._pools[SPOOF])
+            }
         self._streams: list[ShardStream] = []
         if buffer:
             sets = [self._pools[value][0][1] for value in (SPOOF, BONAFIDE)] if self._pools else []
@@ -146,10 +156,15 @@ class DrawPlan:
             return self._streams[which].row(turn), rng
         if self.balance == "none":
             return int(self._permutation(epoch)[index]), rng
-        pools = self._pools[SPOOF if self._source is not None else position % 2]
+        label = SPOOF if self._source is not None else position % 2
+        pools = self._pools[label]
         weights = np.array([weight for weight, _ in pools])
-        pool = pools[int(rng.choice(len(pools), p=weights / weights.sum()))][1]
-        row = int(pool[rng.integers(len(pool))])
+        number = int(rng.choice(len(pools), p=weights / weights.sum()))
+        pool = pools[number][1]
+        if label == SPOOF and self._chances:
+            row = int(rng.choice(pool, p=self._chances[number]))
+        else:
+            row = int(pool[rng.integers(len(pool))])
         if self._source is not None and position % 2:
             row = int(self._source[row])
         return row, rng
@@ -169,6 +184,19 @@ class DrawPlan:
             order = np.random.default_rng((self.seed, epoch, 0)).permutation(self.clips)
             self._order = (epoch, order)
         return self._order[1]
+
+
+def _even(kinds: np.ndarray) -> np.ndarray:
+    """Return chances of clips [N] with which each of their kinds [N] is equally likely.
+
+    Examples
+    --------
+    >>> _even(np.array(["a", "b", "b"])).tolist()
+    [0.5, 0.25, 0.25]
+    """
+    _, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    chances: np.ndarray = 1.0 / (len(counts) * counts[place])
+    return chances
 
 
 def _sources(table: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
@@ -244,13 +272,21 @@ def plan_draws(tables: list[pd.DataFrame], config: DataConfig, seed: int) -> Dra
         The section.
     seed : int
         The run's seed.
+
+    Raises
+    ------
+    InputError
+        As `DrawPlan`; ``data.path`` lacks the column of ``even``.
     """
+    if config.even is not None and config.even not in tables[0]:
+        raise InputError(f"data.even is {config.even}: the clips of data.path have no such column")
     balances = [config.balance, *(more.balance or config.balance for more in config.also)]
     plans = [
         DrawPlan(
             table,
             balance=balance,
             single_class=config.single_class,
+            even=config.even if config.even in table else None,
             seed=seed,
             buffer=config.buffer,
         )

@@ -55,6 +55,10 @@ class DataConfig(_Section):
         crop and the same augmentation, so that the two differ in what made the copy and in nothing
         else. For copies that run in time with their sources (Wang and Yamagishi 2023, arXiv
         2309.06014, train on such pairs).
+    even : str, optional
+        A column, such as ``attack`` or ``group``: each of its values is drawn equally often among
+        the spoofed clips (within each corpus, with ``corpus``), however many clips it has. Further
+        clips (``also``) without that column are drawn as they would be.
     also : list of MoreData
         Further clips to train on; each takes a share of the draws, ``path`` the rest. Balanced
         like ``path``, each for itself.
@@ -82,6 +86,8 @@ class DataConfig(_Section):
     dev: Conditions = {"split": "dev"}
     balance: Literal["none", "class", "corpus", "pair"] = "class"
     single_class: Literal["keep", "drop"] = "keep"
+    # Left out where it is not given, so that recipes from before it keep their hash.
+    even: str | None = Field(None, exclude_if=lambda even: even is None)
     also: tuple[MoreData, ...] = ()
     graft: float = Field(0.0, ge=0, le=1)
     graft_depth: GraftDepth = WHOLE
@@ -102,6 +108,10 @@ class DataConfig(_Section):
         balances = {self.balance, *(more.balance for more in self.also)}
         if self.buffer and balances & {"corpus", "pair"}:
             raise ValueError("buffer reads in order: set balance to class or none")
+        if self.even and (self.balance == "none" or self.buffer):
+            raise ValueError(
+                "even needs draws: set balance to class, corpus or pair, and buffer to 0"
+            )
         if self.graft and "pair" not in balances:
             raise ValueError("graft needs copies in pairs: set balance to pair")
         if sum(more.share for more in self.also) >= 1:
