@@ -64,6 +64,15 @@ def test_naming_another_column_keeps_the_sets_to_their_splits():
     assert conditions(anything.data.train) == {}
 
 
+@pytest.mark.parametrize("given", ["121", "[a, 121]", "true"])
+def test_a_number_where_a_table_holds_text_is_to_be_quoted(given):
+    path = RECIPES / "mini_fold_a_cnn.yaml"
+    with pytest.raises(ConfigError, match=r"data\.dev\.speaker: .* is no text: write it in quotes"):
+        read_recipe(path, [f"data.dev.speaker={given}"])
+    quoted = read_recipe(path, ["data.dev.speaker='0121'"])
+    assert conditions(quoted.data.dev)["speaker"] == "0121"
+
+
 def test_a_base_recipe_is_merged_under():
     base, fold_b = (read_recipe(RECIPES / f"mini_fold_{f}.yaml") for f in "ab")
     assert fold_b.encoder == base.encoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from loradar.audio.graft import WHOLE
 
@@ -19,7 +19,16 @@ def _rising(span: tuple[float, float]) -> tuple[float, float]:
     return span
 
 
-Conditions = dict[str, str | list[str]]
+def _as_text(value: Any) -> Any:
+    """Refuse numbers by name: YAML reads 0121 as 81, and a table holds text."""
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, int | float):
+            raise ValueError(f"{each} is no text: write it in quotes, '{each}'")
+    return value
+
+
+_Text = Annotated[str | list[str], BeforeValidator(_as_text)]
+Conditions = dict[str, _Text]
 Workers = Annotated[int, Field(ge=0, le=64)] | Literal["auto"]
 _Depth = Annotated[float, Field(gt=0, le=1)]
 # Left out of a saved recipe where it is not given, so that recipes from before it keep their hash.

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Bring back the reserved clips: demo pages of voice conversion and of zero-shot TTS.
+
+python tools/reserved_pages.py results/reserved/clips.csv --clones path/to/clones -o runs/reserved
+
+The table names each clip by its repository and the id of its content there (a git blob), so no
+recording is in this one. For each repository a clone, bare or not, is wanted below ``--clones``, at
+OWNER/NAME, OWNER+NAME or OWNER+NAME/repo. Writes the clips and ``manifest.csv``: for evaluation
+alone, never for training, calibration or choosing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from loradar.errors import InputError
+from loradar.files import atomic_path
+
+#: Columns of the table that the manifest keeps.
+KEPT = ("label", "attack", "kind", "speaker", "corpus", "language", "pair_id", "matched")
+
+
+def bring(table: pd.DataFrame, clones: Path, out: Path) -> pd.DataFrame:
+    """Write the clips of ``table`` below ``out`` and return their manifest.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``repository`` (owner/name), ``blob``, ``path`` (where it goes) and `KEPT`.
+    clones : Path
+        Where the repositories are.
+    out : Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        No clone of a repository is there, or a clip is not in it.
+    """
+    root = out.resolve()
+    for repository, rows in table.groupby("repository", sort=False):
+        folder = _clone(str(repository), clones)
+        for row in rows.itertuples():
+            target = (root / str(row.path)).resolve()
+            if not target.is_relative_to(root):
+                raise InputError(f"{row.path}: leads out of the folder")
+            if not target.exists():
+                command = ["git", "-C", str(folder), "cat-file", "blob", str(row.blob)]
+                found = subprocess.run(command, capture_output=True)
+                if found.returncode:
+                    raise InputError(f"{repository}: holds no {row.blob} ({row.path})")
+                with atomic_path(target) as temporary:
+                    temporary.write_bytes(found.stdout)
+    return table[["path", *KEPT]].assign(split="eval")
+
+
+def _clone(repository: str, clones: Path) -> Path:
+    joined = clones / repository.replace("/", "+")
+    for folder in (clones / repository, joined / "repo", joined):
+        if (folder / ".git").is_dir() or (folder / "objects").is_dir():
+            return folder
+    raise InputError(
+        f"{clones}: no clone of {repository}: git clone --bare "
+        f"https://github.com/{repository} {joined}"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tool."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--clones", required=True, type=Path)
+    parser.add_argument("-o", dest="out", required=True, type=Path)
+    given = parser.parse_args(arguments)
+    try:
+        table = pd.read_csv(given.table, dtype=str, keep_default_na=False)
+        manifest = bring(table, given.clones, given.out)
+        with atomic_path(given.out / "manifest.csv") as temporary:
+            manifest.to_csv(temporary, index=False)
+    except (InputError, OSError) as error:
+        print(f"reserved_pages: {error}", file=sys.stderr)
+        return 2
+    print(f"{given.out / 'manifest.csv'}: {len(manifest)} clips")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
