@@ -18,7 +18,7 @@ def test_groups_left_out_are_as_measured():
     averages: dict[str, list[float]] = {}
     seeds = set()
     for fold in "AB":
-        reports = reports_of("moe_lora", fold)
+        reports = reports_of("joined", fold)
         seeds.add(len(reports))
         for group in ood_groups(fold):
             row = next(line for line in card.splitlines() if line.startswith(f"| {group} |"))

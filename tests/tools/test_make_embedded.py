@@ -25,6 +25,7 @@ PYTHON = """#!/bin/bash
 echo "$*" >> calls
 case "$1" in
   *speech_manifest.py) mkdir -p runs/embedded; touch runs/embedded/speech.csv ;;
+  *add_branch.py) mkdir -p "$7"; touch "$7/config.json" ;;
   *install_vocoder.py) touch "src/loradar/vocoders/weights/${2##*_}.safetensors" ;;
 esac
 """
@@ -97,16 +98,20 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     labelled.touch()
     code, calls, told = make(speech=tmp_path)
     assert code == 0, told
-    crossfit = "tools/crossfit_scores.py runs/folds_embedded"
+    crossfit = "tools/crossfit_scores.py runs/folds_embedded --on ../shared/speech/labelled.csv"
+    beside = "--branch spectrogram_cnn_labelled --scale 0.6"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
+        "loradar train recipes/embedded_branch.yaml -o runs/embedded/branch",
+        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 0.6 -o runs/emb",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
-        f"{crossfit} --on ../shared/speech/labelled.csv --conditions",
-        f"{crossfit} --on ../shared/speech/labelled.csv --split eval",
-        "loradar calibrate runs/embedded/detector --right 0.95 --learn-on runs/embedded/crossfit_",
-        "tools/install_embedded.py runs/embedded/encoder runs/embedded/detector",
+        "loradar grid recipes/grids/folds_branch.yaml -o runs/folds_embedded",
+        f"{crossfit} {beside} --conditions",
+        f"{crossfit} {beside} --split eval",
+        "loradar calibrate runs/embedded/joined --right 0.97 --learn-on runs/embedded/crossfit_",
+        "tools/install_embedded.py runs/embedded/encoder runs/embedded/joined",
     ]
     for call, start in zip(calls[-len(starts) :], starts, strict=True):
         assert call.startswith(start)
