@@ -27,7 +27,8 @@ def start_from(detector: Detector, start: str) -> str:
     detector : Detector
         As its recipe builds it. Changed in place.
     start : str
-        The trained detector's folder, or ``loradar/embedded``.
+        The trained detector's folder, or ``loradar/embedded``. A CNN that stands beside it is left
+        behind.
 
     Returns
     -------
@@ -44,6 +45,8 @@ def start_from(detector: Detector, start: str) -> str:
     folder = start_folder(start)
     old = load_detector(folder)
     theirs, ours = old.whole_state(), detector.whole_state()
+    # A CNN beside it was trained by itself, and stays behind: no recipe trains the two together.
+    theirs = {name: tensor for name, tensor in theirs.items() if not name.startswith("branch.")}
     shapes = [{name: tuple(t.shape) for name, t in state.items()} for state in (theirs, ours)]
     if shapes[0] != shapes[1]:
         first = min(name for name, _ in shapes[0].items() ^ shapes[1].items())
