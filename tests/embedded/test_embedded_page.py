@@ -71,3 +71,19 @@ def test_joined_on_groups_heard_and_under_conditions():
     assert f"Opus at 64 kbps ({now}, was {before})" in page
     better = {"clean", "mp3_64k", "aac_64k", "noise_20_db", "room", "highpass_80_hz", "gain"}
     assert {name for name, change in changes.items() if change < 0} == better
+
+
+def test_the_siblings_that_calibrate():
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    now, before = {}, {}
+    for fold in "AB":
+        report = json.loads((RESULTS / "embedded" / f"calibrating_{fold}.json").read_text())
+        now[fold] = 100 * report["matched"]["ood_average"]["eer_tie_safe"]
+        before[fold] = " and ".join(
+            f"{100 * each['matched']['ood_average']['eer_tie_safe']:.1f}"
+            for each in reports_of("moe_lora", fold)
+        )
+    assert (
+        f"at {now['A']:.1f} (fold A; the first ones {before['A']}) and {now['B']:.1f} % (fold B; "
+        f"{before['B']})"
+    ) in page
