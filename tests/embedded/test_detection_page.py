@@ -72,3 +72,13 @@ def test_the_contrast_of_scores_beside_it_is_as_measured():
         f"{before['stretches']['count']} found, {people} of 20 people flagged, and {others} of 20 "
         "with another person's sentence"
     ) in page
+
+
+def test_people_in_a_patchwork_are_mostly_uncertain():
+    page = " ".join((ROOT / "docs" / "detection.md").read_text(encoding="utf-8").split())
+    report = json.loads((RESULTS / "splices_clips.json").read_text(encoding="utf-8"))["human"]
+    none, other, same = (
+        f"{report[kind]['uncertain']['count']} of {report[kind]['uncertain']['of']}"
+        for kind in ("none", "other", "same")
+    )
+    assert f"mostly `UNCERTAIN`: {none} calls, {other} and {same} minutes" in page

@@ -25,7 +25,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _READY = 1
-#: So many bytes of samples of one draw.
+#: Of the samples that are kept: what training reads, so that nothing is rounded.
 _SAMPLE = np.dtype(np.float32)
 
 
