@@ -166,6 +166,9 @@ class TrainingConfig(_Section):
         training clips; only without ``data.balance``, which would correct twice.
     mldg : MldgConfig, optional
         Train so that a step for some attacks helps on others too. Costs two passes a step.
+    average : float
+        The detector that is kept is the mean of the weights over so large a last share of the steps
+        (`loradar.training.averaging`). 0: the weights after the last step.
     best_metric : {"eer", "cross_entropy", "last"}
         The dev figure that chooses the checkpoint; the cross-entropy is averaged within each
         class first. ``last``: the end of training, whatever the dev set says.
@@ -190,6 +193,7 @@ class TrainingConfig(_Section):
     class_weights: Literal["none", "balanced"] | tuple[float, float] = "none"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     mldg: MldgConfig | None = None
+    average: float = Field(0.0, ge=0, le=1, description="share of the steps")
     best_metric: Literal["eer", "cross_entropy", "last"] = "eer"
     evaluate_every: int | None = Field(None, ge=1)
     log_every: int = Field(20, ge=1)
@@ -200,6 +204,8 @@ class TrainingConfig(_Section):
             raise ValueError("give either steps or epochs")
         if self.mldg is not None and self.precision == "fp16":
             raise ValueError("mldg takes its gradients unscaled: set precision to bf16 or fp32")
+        if self.average and self.best_metric != "last":
+            raise ValueError("average takes the end of training: set best_metric to last")
         return self
 
 

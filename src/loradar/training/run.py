@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 from transformers.utils import logging as hf_logging
 
 from loradar.corpora.protocols import read_corpus
@@ -23,6 +23,7 @@ from loradar.evaluation import calibration
 from loradar.evaluation.det import eer
 from loradar.evaluation.metrics import cross_entropy
 from loradar.files import write_json, write_text
+from loradar.training.averaging import WeightAverage
 from loradar.training.callbacks import Diary, StepClock
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
@@ -180,6 +181,9 @@ def train(
     if not evaluates:
         logger.info("the dev set lacks a class: the last checkpoint is kept, without calibration")
     clock = StepClock()
+    callbacks: list[TrainerCallback] = [Diary(folder / "tensorboard", progress), clock]
+    if recipe.training.average:
+        callbacks.append(WeightAverage(detector.trained_state, recipe.training.average))
     trainer = (DetectorTrainer if mldg is None else MldgTrainer)(
         detector,
         recipe,
@@ -188,7 +192,7 @@ def train(
         train_dataset=clips,
         eval_dataset=dev_clips if evaluates else None,
         data_collator=collate,
-        callbacks=[Diary(folder / "tensorboard", progress), clock],
+        callbacks=callbacks,
     )
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
