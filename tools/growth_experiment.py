@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from loradar.audio.reading import load_audio
 from loradar.corpora.manifest import Manifest, read_manifest
@@ -88,8 +89,8 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
     human = table[(table["group"] == HUMAN) & (table["split"] == "eval")]
     old = table[own & (table["group"] != HUMAN) & (table["split"] == "eval")]
     judged = pd.concat([human, old, tests], ignore_index=True)
-    detector = load_detector(model).eval()
-    before = judge(judged, _scores(detector, judged["path"]), group)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    before = judge(judged, _scores(model, judged["path"], device), group)
     settings = GrowthSettings.of(**WAYS[way], seed=split)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "grown"
@@ -97,8 +98,8 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
             table[own & (table["split"] == "train")].reset_index(drop=True), source=str(on)
         )
         data = Manifest(new.reset_index(drop=True), source=str(on))
-        result = grow(detector, model, folder, data, replay, settings=settings)
-        after = judge(judged, _scores(load_detector(folder).eval(), judged["path"]), group)
+        result = grow(load_detector(model), model, folder, data, replay, settings=settings)
+        after = judge(judged, _scores(folder, judged["path"], device), group)
     kept = ("seconds", "steps", "best_step", "trained_parameters", "clips", "settings")
     figures = ("held_before", "held_after")
     return {
@@ -112,7 +113,8 @@ def one(model: Path, on: Path, fold: str, group: str, split: int, way: str) -> d
     }
 
 
-def _scores(detector: Any, paths: Iterable[Path]) -> np.ndarray:
+def _scores(model: Path, paths: Iterable[Path], device: str) -> np.ndarray:
+    detector = load_detector(model, device=device)
     return np.array([clip.score for clip in score_clips(detector, map(load_audio, paths))])
 
 
