@@ -1,4 +1,4 @@
-"""A spectrogram CNN beside a detector."""
+"""Spectrogram CNNs beside a detector."""
 
 import json
 
@@ -45,20 +45,34 @@ def test_logits_are_added(cnn, clips):
         expected = alone(clips) + 0.6 * cnn(clips)
         torch.testing.assert_close(joined(clips), expected)
         assert not torch.allclose(joined(clips), alone(clips))
-    assert alone.branch is None
+    assert not alone.branches
     assert not joined.supports_padding
     assert joined.minimum_samples == max(alone.minimum_samples, cnn.minimum_samples)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_several_stand_beside(cnn, clips, tmp_path, whole):
+    first = cnn if whole else detector()
+    third = build_detector(DetectorConfig.from_dict(CNN), seed=2).eval()
+    joined = join(join(first, cnn, 0.6), third, 0.25)
+    with torch.no_grad():
+        expected = first(clips) + 0.6 * cnn(clips) + 0.25 * third(clips)
+        torch.testing.assert_close(joined(clips), expected)
+        save_detector(joined, tmp_path)
+        assert torch.equal(load_detector(tmp_path)(clips), joined(clips))
+    assert [branch.scale for branch in joined.config.branches] == [0.6, 0.25]
+    assert not any(p.requires_grad for p in joined.branches.parameters())
+
+
 def test_training_leaves_the_branch_alone(cnn, clips):
     joined = join(detector(), cnn, 0.6).train()
-    before = {name: tensor.clone() for name, tensor in joined.branch.state_dict().items()}
-    assert joined.training and not joined.branch.training
+    before = {name: tensor.clone() for name, tensor in joined.branches.state_dict().items()}
+    assert joined.training and not joined.branches[0].training
     parameters = list(joined.trained_parameters())
     joined(clips).sum().backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in parameters)
     torch.optim.SGD(parameters, 0.1).step()
-    for name, tensor in joined.branch.state_dict().items():
+    for name, tensor in joined.branches.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
@@ -68,7 +82,7 @@ def test_round_trip(cnn, clips, tmp_path, alone):
     save_detector(joined, tmp_path, self_contained=alone)
     assert json.loads((tmp_path / "config.json").read_text())["format_version"] == 3
     again = load_detector(tmp_path)
-    assert again.config.branch == joined.config.branch
+    assert again.config.branches == joined.config.branches
     with torch.no_grad():
         assert torch.equal(again(clips), joined(clips))
 
@@ -82,7 +96,7 @@ def test_an_expert_grown_beside_it(cnn, clips, tmp_path):
         save_detector(joined, tmp_path)
         again = load_detector(tmp_path)
         assert again.config.adaptation.mixture.grown == joined.config.adaptation.mixture.grown
-        assert again.config.branch == joined.config.branch
+        assert again.config.branches == joined.config.branches
         assert torch.equal(again(clips), before)
 
 
@@ -90,20 +104,20 @@ def test_without_one_a_checkpoint_is_as_before(tmp_path):
     save_detector(detector(), tmp_path)
     record = json.loads((tmp_path / "config.json").read_text())
     assert record["format_version"] == 1
-    assert "branch" not in record["detector"]
+    assert "branches" not in record["detector"]
 
 
 def test_what_cannot_be_joined(cnn):
     plain = detector()
-    with pytest.raises(InputError, match="no branch yet"):
-        join(join(plain, cnn, 1.0), cnn, 1.0)
-    with pytest.raises(InputError, match="must have an encoder"):
-        join(cnn, cnn, 1.0)
-    with pytest.raises(InputError, match="must be a spectrogram CNN"):
-        join(plain, plain, 1.0)
+    raw = {**CNN, "encoder": {"type": "raw_aasist"}, "window": 64_600}
+    with pytest.raises(InputError, match="raw_aasist takes no branches"):
+        join(build_detector(DetectorConfig.from_dict(raw), seed=0), cnn, 1.0)
+    for other in (plain, join(cnn, cnn, 1.0)):
+        with pytest.raises(InputError, match="must be a spectrogram CNN by itself"):
+            join(plain, other, 1.0)
     with pytest.raises(InputError, match="different front ends"):
         join(detector(front_end={"filter": "bandpass"}), cnn, 1.0)
     with pytest.raises(InputError, match="above 0"):
         join(plain, cnn, 0.0)
-    with pytest.raises(ConfigError, match="takes no branch"):
-        DetectorConfig.from_dict({**CNN, "branch": {}})
+    with pytest.raises(ConfigError, match="takes no branches"):
+        DetectorConfig.from_dict({**raw, "branches": [{}]})

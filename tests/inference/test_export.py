@@ -46,7 +46,7 @@ KINDS = {
     },
     # The shape of the embedded detector: recipes/embedded.yaml, tools/add_branch.py.
     "spectral": {
-        "branch": {"scale": 0.6},
+        "branches": [{"scale": 0.6}],
         "encoder": {"type": "huggingface", "config": SPECTRAL, "layer_mix": "learned"},
         "adaptation": MOE,
         "backend": {"name": "aasist"},

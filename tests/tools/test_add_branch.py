@@ -34,7 +34,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 ):
     cases = (
         ([str(tiny_model), str(tiny_cnn), "--scale", "0"], "above 0"),
-        ([str(tiny_cnn), str(tiny_cnn)], "must have an encoder"),
+        ([str(tiny_model), str(tiny_model)], "must be a spectrogram CNN"),
         ([str(tiny_model), str(tmp_path)], "not a detector checkpoint"),
     )
     for given, reason in cases:

@@ -14,7 +14,7 @@ def join(detector: Detector, cnn: Detector, scale: float) -> Detector:
     Parameters
     ----------
     detector : Detector
-        On a Hugging Face encoder, without a branch.
+        On a Hugging Face encoder, or a spectrogram CNN itself; with or without branches.
     cnn : Detector
         A spectrogram CNN, trained by itself behind the same front end.
     scale : float
@@ -30,18 +30,22 @@ def join(detector: Detector, cnn: Detector, scale: float) -> Detector:
     InputError
         Either is something else, their front ends differ, or the scale is not positive.
     """
-    if detector.encoder is None or detector.branch is not None:
-        raise InputError("the detector must have an encoder, and no branch yet")
-    if not isinstance(cnn.backend, SpectrogramCnn):
-        raise InputError("the branch must be a spectrogram CNN (encoder.type spectrogram_cnn)")
+    if detector.encoder is None and not isinstance(detector.backend, SpectrogramCnn):
+        raise InputError(f"encoder {detector.config.encoder.type} takes no branches")
+    if not isinstance(cnn.backend, SpectrogramCnn) or cnn.branches:
+        raise InputError(
+            "the branch must be a spectrogram CNN by itself (encoder.type spectrogram_cnn)"
+        )
     if detector.config.front_end != cnn.config.front_end:
         raise InputError("detector and CNN were trained behind different front ends (front_end)")
     if not scale > 0:
         raise InputError(f"scale {scale:g} of the branch: it must be above 0")
-    config = detector.config.model_copy(update={"branch": BranchConfig(scale=scale)})
+    beside = detector.config.branches
+    config = detector.config.model_copy(update={"branches": (*beside, BranchConfig(scale=scale))})
     joined = build_detector(config, seed=0, probe=False)
     state = detector.state_dict()
-    state |= {f"branch.{name}": tensor for name, tensor in cnn.backend.state_dict().items()}
+    own = f"branches.{len(beside)}."
+    state |= {own + name: tensor for name, tensor in cnn.backend.state_dict().items()}
     joined.load_state_dict(state)
     joined.self_contained = detector.self_contained
     return joined.eval()

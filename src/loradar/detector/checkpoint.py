@@ -26,7 +26,7 @@ from loradar.errors import CheckpointError, ConfigError
 from loradar.files import atomic_path, sha256_of, write_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-# Version 2 has experts that were grown or frozen, 3 a branch; what has neither is written as 1.
+# Version 2 has experts that were grown or frozen, 3 branches; what has neither is written as 1.
 FORMAT, FORMAT_VERSION = "loradar-detector", 3
 
 #: What transformers' ``pipeline`` needs beside it; `loradar.register` tells it the model type.
@@ -141,7 +141,7 @@ def load_detector(
 
 
 def _version_for(config: DetectorConfig) -> int:
-    if config.branch is not None:
+    if config.branches:
         return 3
     mixture = config.adaptation.mixture
     return 2 if mixture is not None and (mixture.grown or mixture.frozen) else 1

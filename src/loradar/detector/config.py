@@ -214,8 +214,8 @@ class DetectorConfig(_Section):
 
     Attributes
     ----------
-    branch : BranchConfig, optional
-        A model beside a Hugging Face encoder and its back-end.
+    branches : tuple of BranchConfig
+        Models beside it; not for the raw-waveform baseline.
     window : int
         Samples (16 kHz) a clip is cut or tiled to; 64,600 = 4.0375 s.
     """
@@ -224,17 +224,15 @@ class DetectorConfig(_Section):
     front_end: FrontEndConfig = FrontEndConfig()
     adaptation: AdaptationConfig
     backend: BackendConfig = BackendConfig()
-    branch: BranchConfig | None = Field(default=None, exclude_if=lambda branch: branch is None)
+    branches: tuple[BranchConfig, ...] = Field(default=(), exclude_if=lambda branches: not branches)
     window: int = Field(default=64_600, ge=400)
 
     @model_validator(mode="after")
     def _fits_together(self) -> DetectorConfig:
         mode, backend = self.adaptation.mode, self.backend.name
         if not isinstance(self.encoder, HuggingFaceEncoderConfig):
-            if self.branch is not None:
-                raise ConfigError(
-                    f"encoder {self.encoder.type} is a whole detector: it takes no branch"
-                )
+            if self.branches and self.encoder.type != "spectrogram_cnn":
+                raise ConfigError(f"encoder {self.encoder.type} takes no branches")
             if backend != "none":
                 raise ConfigError(
                     f"encoder {self.encoder.type} is a whole detector: set backend.name to none"

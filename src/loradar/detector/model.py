@@ -40,8 +40,8 @@ class Detector(nn.Module):
         None for the baselines, which read the waveform themselves.
     backend : nn.Module
         `AasistBackend`, `LinearBackend`, or a whole baseline.
-    branch : SpectrogramCnn or None
-        A fixed model beside them, whose logits are added (`BranchConfig`).
+    branches : nn.ModuleList of SpectrogramCnn
+        Fixed models beside them, whose logits are added (`BranchConfig`).
     mixture : MoeLora or None
         The adapters in the encoder.
     listener : Listener or None
@@ -61,9 +61,8 @@ class Detector(nn.Module):
         self.front_end = FrontEnd(config.front_end)
         self.encoder = encoder
         self.backend: Any = backend
-        self.branch: SpectrogramCnn | None = None
-        if config.branch is not None:
-            self.branch = SpectrogramCnn().requires_grad_(False)
+        beside = [SpectrogramCnn().requires_grad_(False) for _ in config.branches]
+        self.branches = nn.ModuleList(beside)
         self.mixture: MoeLora | None = None
         self.listener: Listener | None = None
         self.precision = "float32"
@@ -97,7 +96,7 @@ class Detector(nn.Module):
     def supports_padding(self) -> bool:
         """Whether clips of unequal length may share a batch."""
         encoder = self.encoder is not None and self.encoder.supports_padding
-        return bool(encoder and self.backend.supports_padding and self.branch is None)
+        return bool(encoder and self.backend.supports_padding and not self.branches)
 
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Classify a batch.
@@ -122,17 +121,18 @@ class Detector(nn.Module):
         waveforms, lengths = self._check(waveforms, lengths)
         waveforms = self.front_end(waveforms, lengths)
         if self.encoder is None:
-            return self.backend(waveforms)  # type: ignore[no-any-return]
+            return self._joined(self.backend(waveforms), waveforms)
         return self.judge(waveforms, *self.encode(waveforms, lengths))
 
     def judge(self, heard: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
         """Return logits [B, 2] of what the front end [B, S] and the encoder [B, T, D] gave."""
-        logits: Tensor = self.backend(features, mask)
-        if self.branch is None:
-            return logits
-        assert self._config.branch is not None
-        beside: Tensor = self.branch(heard)
-        return logits + self._config.branch.scale * beside
+        return self._joined(self.backend(features, mask), heard)
+
+    def _joined(self, logits: Tensor, heard: Tensor) -> Tensor:
+        """Add the branches' logits."""
+        for branch, config in zip(self.branches, self._config.branches, strict=True):
+            logits = logits + config.scale * branch(heard)
+        return logits
 
     def encode(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return features [B, T, D] and frame mask of what the front end gave, [B, S]."""
@@ -187,8 +187,10 @@ class Detector(nn.Module):
             middle = (low + high) // 2
             enough = self.encoder.frames(middle) >= self.backend.minimum_frames
             low, high = (low, middle) if enough else (middle, high)
-        beside = [part.minimum_samples for part in (self.branch, self.listener) if part is not None]
-        return max(high, *beside) if beside else high
+        beside = [branch.minimum_samples for branch in self.branches]
+        if self.listener is not None:
+            beside.append(self.listener.minimum_samples)
+        return max([high, *beside])
 
     @staticmethod
     def score(logits: Tensor) -> Tensor:
@@ -323,15 +325,14 @@ class Detector(nn.Module):
         """Switch to training or evaluation.
 
         What is fixed stays in evaluation (no dropout, no batch statistics): in a fixed encoder the
-        adapters that train alone, a back-end without a parameter that does, and a branch.
+        adapters that train alone, a back-end without a parameter that does, and branches.
         """
         super().train(mode)
         if not mode:
             return self
         if not any(parameter.requires_grad for parameter in self.backend.parameters()):
             self.backend.eval()
-        if self.branch is not None:
-            self.branch.eval()
+        self.branches.eval()
         if self.keeps_encoder and self.encoder is not None:
             self.encoder.model.eval()
             for part in self._open:

@@ -46,7 +46,7 @@ def start_from(detector: Detector, start: str) -> str:
     old = load_detector(folder)
     theirs, ours = old.whole_state(), detector.whole_state()
     # A CNN beside it was trained by itself, and stays behind: no recipe trains the two together.
-    theirs = {name: tensor for name, tensor in theirs.items() if not name.startswith("branch.")}
+    theirs = {name: tensor for name, tensor in theirs.items() if not name.startswith("branches.")}
     shapes = [{name: tuple(t.shape) for name, t in state.items()} for state in (theirs, ours)]
     if shapes[0] != shapes[1]:
         first = min(name for name, _ in shapes[0].items() ^ shapes[1].items())
