@@ -33,9 +33,7 @@ def join(detector: Detector, cnn: Detector, scale: float) -> Detector:
     if detector.encoder is None and not isinstance(detector.backend, SpectrogramCnn):
         raise InputError(f"encoder {detector.config.encoder.type} takes no branches")
     if not isinstance(cnn.backend, SpectrogramCnn) or cnn.branches:
-        raise InputError(
-            "the branch must be a spectrogram CNN by itself (encoder.type spectrogram_cnn)"
-        )
+        raise InputError("the branch must be a spectrogram CNN by itself (spectrogram_cnn)")
     if detector.config.front_end != cnn.config.front_end:
         raise InputError("detector and CNN were trained behind different front ends (front_end)")
     if not scale > 0:

@@ -187,10 +187,9 @@ class Detector(nn.Module):
             middle = (low + high) // 2
             enough = self.encoder.frames(middle) >= self.backend.minimum_frames
             low, high = (low, middle) if enough else (middle, high)
-        beside = [branch.minimum_samples for branch in self.branches]
-        if self.listener is not None:
-            beside.append(self.listener.minimum_samples)
-        return max([high, *beside])
+        if self.branches:
+            high = max(high, SpectrogramCnn.minimum_samples)
+        return high if self.listener is None else max(high, self.listener.minimum_samples)
 
     @staticmethod
     def score(logits: Tensor) -> Tensor:
