@@ -1,9 +1,9 @@
-"""Put a trained spectrogram CNN beside a detector: their logits are added from then on.
+"""Put trained spectrogram CNNs beside a detector: their logits are added from then on.
 
-    python tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 0.6 \
-        -o runs/embedded/joined
+    python tools/add_branch.py runs/embedded/detector runs/embedded/branch \
+        runs/embedded/branch_copies --scale 0.6 1.0 -o runs/embedded/joined
 
-Each hears what the other does not (docs/embedded.md). The scale evens out that a CNN's logits are
+Each hears what the other does not (docs/embedded.md). A scale evens out that a CNN's logits are
 the larger ones. OUT is the detector's run with the joined weights, without its calibration, which
 is of other scores.
 """
@@ -22,7 +22,7 @@ from loradar.detector.model import Detector
 from loradar.errors import InputError, LoradarError
 
 CARD = "README.md"
-NOTE = "Beside it stands a spectrogram CNN; what is said above is of the detector alone."
+NOTE = "Spectrogram CNNs stand beside it; what is said above is of the detector alone."
 #: Of the detector's run, what does not hold for the joined one.
 STALE = ("calibration.json", "checkpoints", "onnx", "scores.csv", "suite.json", "tensorboard")
 
@@ -52,12 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("detector", type=Path, metavar="DETECTOR", help="run of loradar train")
-    parser.add_argument("cnn", type=Path, metavar="CNN", help="run of a spectrogram CNN")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the CNN's logits")
+    parser.add_argument("cnns", type=Path, nargs="+", metavar="CNN", help="run of one")
+    parser.add_argument("--scale", type=float, nargs="+", default=[], help="of each CNN's logits")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER")
     given = parser.parse_args(arguments)
     try:
-        joined = join(load_detector(given.detector), load_detector(given.cnn), given.scale)
+        scales = given.scale or [1.0] * len(given.cnns)
+        if len(scales) != len(given.cnns):
+            raise InputError(f"{len(given.cnns)} CNNs, but {len(scales)} of --scale")
+        joined = load_detector(given.detector)
+        for cnn, scale in zip(given.cnns, scales, strict=True):
+            joined = join(joined, load_detector(cnn), scale)
         write(joined, given.detector, given.out)
     except (LoradarError, OSError) as error:
         print(f"add_branch: {error}", file=sys.stderr)

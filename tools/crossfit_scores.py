@@ -10,7 +10,8 @@ FOLDER is a grid that leaves groups out (`loradar grid`). From each run: the tra
 dev clips of the group it left out, and the human dev clips, which none of them trained on; with
 --split eval, to check, the eval clips of both. A model calibrated on clips like those it was
 trained on would be far too sure of attacks it never heard; these scores are of such attacks. With
---branch each run has the run of the same fold and seed of that variant beside it. With
+--branch VARIANT=SCALE (may be given again) each run has the run of the same fold and seed of that
+variant beside it. With
 --conditions each clip counts once as it is and once under each of them (`loradar evaluate
 --conditions`), so that verdicts are no surer than noise, rooms and links allow.
 """
@@ -64,7 +65,7 @@ def crossfit(
     on: Path,
     split: str,
     conditions: Sequence[str] = CLEAN,
-    branch: tuple[str, float] | None = None,
+    branches: Sequence[tuple[str, float]] = (),
 ) -> pd.DataFrame:
     """Score what each run of ``folder/variant`` left out, under each condition.
 
@@ -72,8 +73,8 @@ def crossfit(
     ----------
     folder, variant, on, split, conditions
         As on the command line.
-    branch : tuple of str and float, optional
-        Variant whose runs stand beside, and the scale of their logits.
+    branches : sequence of (str, float)
+        Variants whose runs stand beside, and the scales of their logits.
 
     Raises
     ------
@@ -86,9 +87,9 @@ def crossfit(
         fold = json.loads(suite.read_text(encoding="utf-8"))["fold"]
         clips = held_out(table, fold, split)
         detector = load_detector(suite.parent)
-        if branch is not None:
-            beside = folder / branch[0] / suite.parent.relative_to(folder / variant)
-            detector = join(detector, load_detector(beside), branch[1])
+        for name, scale in branches:
+            beside = folder / name / suite.parent.relative_to(folder / variant)
+            detector = join(detector, load_detector(beside), scale)
         kept = clips[[name for name in COLUMNS if name in clips]]
         for condition in conditions:
             audio = (under(condition, load_audio(p), SAMPLE_RATE, str(p)) for p in clips["path"])
@@ -107,13 +108,24 @@ def crossfit(
     return pd.concat(found, ignore_index=True)
 
 
+def _branch(text: str) -> tuple[str, float]:
+    name, _, scale = text.partition("=")
+    return name, float(scale or 1.0)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the grid's runs")
     parser.add_argument("--variant", default="moe_lora")
-    parser.add_argument("--branch", metavar="VARIANT", help="whose runs stand beside")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the branch's logits")
+    parser.add_argument(
+        "--branch",
+        metavar="VARIANT=SCALE",
+        action="append",
+        default=[],
+        type=_branch,
+        help="whose runs stand beside, and the scale of their logits",
+    )
     parser.add_argument("--on", type=Path, required=True, metavar="TABLE", help="the benchmark")
     parser.add_argument("--split", choices=["dev", "eval"], default="dev")
     parser.add_argument("--conditions", default="clean", metavar="NAME,...", help="or all")
@@ -121,8 +133,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         conditions = choose_conditions(given.conditions.split(","))
-        branch = None if given.branch is None else (given.branch, given.scale)
-        table = crossfit(given.folder, given.variant, given.on, given.split, conditions, branch)
+        table = crossfit(
+            given.folder, given.variant, given.on, given.split, conditions, given.branch
+        )
         write_scores(given.out, table)
     except (LoradarError, OSError) as error:
         print(f"crossfit_scores: {error}", file=sys.stderr)

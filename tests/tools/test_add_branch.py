@@ -29,6 +29,15 @@ def test_it_scores_as_the_sum_and_needs_calibration_anew(
     assert [path.name for path in out.parent.iterdir()] == ["joined"]
 
 
+def test_several_each_with_a_scale(add_branch, tiny_model, tiny_cnn, tmp_path, capsys):
+    given = [str(tiny_model), *[str(tiny_cnn)] * 2]
+    out = tmp_path / "joined"
+    assert add_branch.main([*given, "--scale", "0.6", "-o", str(out)]) == 2
+    assert "2 CNNs, but 1 of --scale" in capsys.readouterr().err
+    assert add_branch.main([*given, "--scale", "0.6", "1.0", "-o", str(out)]) == 0
+    assert [branch.scale for branch in load_detector(out).config.branches] == [0.6, 1.0]
+
+
 def test_bad_input_is_one_line_and_leaves_nothing(
     add_branch, tiny_model, tiny_cnn, tmp_path, capsys
 ):

@@ -79,10 +79,15 @@ def test_a_branch_of_the_same_fold_and_seed_stands_beside(
     given = [str(tmp_path / "grid"), "--on", str(benchmark)]
     alone, joined = tmp_path / "alone.csv", tmp_path / "joined.csv"
     assert crossfit.main([*given, "-o", str(alone)]) == 0
-    assert crossfit.main([*given, "--branch", "cnn", "--scale", "0.6", "-o", str(joined)]) == 0
+    assert crossfit.main([*given, "--branch", "cnn=0.6", "-o", str(joined)]) == 0
     one, two = read_scores(alone), read_scores(joined)
     assert list(one["path"]) == list(two["path"])
     assert (one["score"] != two["score"]).all()
+    twice = tmp_path / "twice.csv"
+    beside = ["--branch", "cnn=0.6", "--branch", "cnn"]
+    assert crossfit.main([*given, *beside, "-o", str(twice)]) == 0
+    three = read_scores(twice)["score"] - one["score"]
+    np.testing.assert_allclose(three, (two["score"] - one["score"]) / 0.6 * 1.6, atol=1e-4)
     assert crossfit.main([*given, "--branch", "none", "-o", str(joined)]) == 2
 
 
