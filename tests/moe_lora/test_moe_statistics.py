@@ -64,3 +64,12 @@ def test_plain_values_go_to_json():
 
 def test_no_forward_no_rows():
     assert RoutingStatistics.of({"a": RoutingTotals()}).load == {}
+
+
+def test_a_model_that_moved_goes_on_counting():
+    totals = RoutingTotals()
+    config = MoeLoraConfig(experts=4, top_k=2)
+    for device in ("cpu", "meta"):  # `meta` stands in for a GPU
+        router = Router(4, config, device=device)
+        totals.add(router.route(torch.zeros(2, 5, 4, device=device), None))
+    assert totals.gates.device.type == totals.selected.device.type == "meta"

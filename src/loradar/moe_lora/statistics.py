@@ -73,7 +73,8 @@ class OpeningTotals:
 
 
 def _plus(total: Tensor | None, value: Tensor) -> Tensor:
-    return value if total is None else total + value
+    # The model may have moved since: before it trained on a GPU, it was scored where it was loaded.
+    return value if total is None else total.to(value.device) + value
 
 
 @dataclass(frozen=True)
