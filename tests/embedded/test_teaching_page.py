@@ -116,3 +116,29 @@ def test_the_rows_of_families_are_their_suites(row):
     ]
     page = (ROOT / "docs" / "teaching.md").read_text().replace("*", "")
     assert f"| {FAMILIES[row]} | {' | '.join(figures)} |" in page
+
+
+@pytest.mark.parametrize("fold", ["A", "B"])
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("the labelled clips' CNN", "labelled"),
+        ("the copies' CNN", "copies"),
+        ("both, logits added", "beside"),
+        ("two CNNs of the labelled clips, logits added", "twice"),
+    ],
+)
+def test_the_rows_of_cnns_beside_each_other_are_their_suites(fold, name, run):
+    paths = sorted((ROOT / "results" / "folds_beside" / run / fold).glob("*/suite.json"))
+    reports = [json.loads(path.read_text()) for path in paths]
+    assert len(reports) == 3
+    seeds = [report["matched"]["ood_average"]["eer_tie_safe"] for report in reports]
+    figures = [
+        f"{100 * mean(report['matched']['id']['eer_tie_safe'] for report in reports):.1f}",
+        f"{100 * mean(seeds):.1f} ({', '.join(f'{100 * rate:.1f}' for rate in seeds)})",
+        *(f"{100 * average(reports, part):.1f}" for part in ("pair_disjoint", "all")),
+        f"{average(reports, 'matched', 'within_corpus_auc'):.2f}",
+        f"{average(reports, 'matched', 'auc'):.2f}",
+    ]
+    page = (ROOT / "docs" / "teaching.md").read_text()
+    assert f"| {fold} | {name} | {' | '.join(figures)} |" in page
