@@ -62,20 +62,15 @@ fi
 
 final=$runs/detector
 if [ $recipe = embedded_labelled ]; then
-    # Two spectrogram CNNs, trained by themselves, stand beside it: one of labelled clips, one of copies.
+    # A spectrogram CNN, trained by itself, stands beside it.
     final=$runs/joined
-    scales=(0.6 1.0)
+    scale=0.6
     if [ ! -e $runs/branch/README.md ]; then
         "$bin/loradar" train recipes/embedded_branch.yaml -o $runs/branch \
             $(resume $runs/branch/recipe.yaml)
     fi
-    if [ ! -e $runs/branch_copies/README.md ]; then
-        "$bin/loradar" train recipes/embedded_branch_copies.yaml -o $runs/branch_copies \
-            $(resume $runs/branch_copies/recipe.yaml)
-    fi
     if [ ! -e $final/config.json ]; then
-        "$bin/python" tools/add_branch.py $runs/detector $runs/branch $runs/branch_copies \
-            --scale "${scales[@]}" -o $final
+        "$bin/python" tools/add_branch.py $runs/detector $runs/branch --scale $scale -o $final
     fi
 fi
 
@@ -93,8 +88,7 @@ if ! grep -qs thresholds $final/calibration.json; then
         done
         "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
         "$bin/loradar" grid recipes/grids/folds_branch.yaml -o runs/folds_embedded
-        "$bin/loradar" grid recipes/grids/folds_branch_copies.yaml -o runs/folds_embedded
-        beside=(--branch "spectrogram_cnn_labelled=${scales[0]}" --branch "copies_cnn=${scales[1]}")
+        beside=(--branch "spectrogram_cnn_labelled=$scale")
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
             --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \

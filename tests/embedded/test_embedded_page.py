@@ -87,3 +87,50 @@ def test_the_siblings_that_calibrate():
         f"at {now['A']:.1f} (fold A; the first ones {before['A']}) and {now['B']:.1f} % (fold B; "
         f"{before['B']})"
     ) in page
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("sibling that calibrates", "moe_lora"),
+        ("with the CNN of labelled clips", "pair"),
+        ("and the CNN of copies", "three"),
+    ],
+)
+def test_the_rows_of_a_cnn_of_copies(name, run):
+    reports = [
+        json.loads((RESULTS / "embedded" / "left_out" / run / fold / "suite.json").read_text())
+        for fold in "AB"
+    ]
+    rates = []
+    for part in ("matched", "all", "pair_disjoint"):
+        groups = [block for report in reports for block in report[part]["ood"].values()]
+        rates.append(f"{mean(100 * block['eer_tie_safe'] for block in groups):.1f}")
+    aucs = " / ".join(
+        f"{report['matched']['ood_average']['within_corpus_auc']:.2f}" for report in reports
+    )
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"| {name} | {' | '.join(rates)} | {aucs} |" in page
+
+
+def test_what_the_cnn_of_copies_costs():
+    page = PAGE.read_text(encoding="utf-8")
+    sides = (RESULTS / "embedded", RESULTS / "embedded" / "with_copies")
+
+    def read(name):
+        return [json.loads((side / name).read_text()) for side in sides]
+
+    for name, part in (("groups heard, matched, %", "matched"), ("all clips", "all")):
+        rates = [100 * report[part]["ood_average"]["eer_tie_safe"] for report in read("heard.json")]
+        assert f"| {name} | {rates[0]:.1f} | {rates[1]:.1f} |" in page
+    names = {"clean": "clean", "MP3 64k": "mp3_64k", "telephone": "telephone"}
+    for name, key in {**names, "noise 10 dB": "noise_10_db"}.items():
+        blocks = [report["by_condition"][key] for report in read("conditions.json")]
+        rates = [100 * block["eer_tie_safe"] for block in blocks]
+        assert f"| {name} (pooled) | {rates[0]:.1f} | {rates[1]:.1f} |" in page
+    unsure = []
+    for corpora in zip(read("alarms_korean.json"), read("alarms_wake_word.json"), strict=True):
+        shares = [corpus["all"]["uncertain"] for corpus in corpora]
+        assert all(corpus["all"]["flagged"]["count"] == 0 for corpus in corpora)
+        unsure.append(f"{sum(s['count'] for s in shares)} of {sum(s['of'] for s in shares)}")
+    assert f"| human recordings of ten minutes, UNCERTAIN | {' | '.join(unsure)} |" in page

@@ -99,18 +99,15 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     code, calls, told = make(speech=tmp_path)
     assert code == 0, told
     crossfit = "tools/crossfit_scores.py runs/folds_embedded --on ../shared/speech/labelled.csv"
-    beside = "--branch spectrogram_cnn_labelled=0.6 --branch copies_cnn=1.0"
+    beside = "--branch spectrogram_cnn_labelled=0.6"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
         "loradar train recipes/embedded_branch.yaml -o runs/embedded/branch",
-        "loradar train recipes/embedded_branch_copies.yaml -o runs/embedded/branch_copies",
-        "tools/add_branch.py runs/embedded/detector runs/embedded/branch "
-        "runs/embedded/branch_copies --scale 0.6 1.0 -o runs/embedded/joined",
+        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 0.6 -o runs/emb",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
         "loradar grid recipes/grids/folds_branch.yaml -o runs/folds_embedded",
-        "loradar grid recipes/grids/folds_branch_copies.yaml -o runs/folds_embedded",
         f"{crossfit} {beside} --conditions",
         f"{crossfit} {beside} --split eval",
         "loradar calibrate runs/embedded/joined --right 0.97 --learn-on runs/embedded/crossfit_",
