@@ -45,7 +45,7 @@ if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
 say "4/8 copies of the labelled human clips"
 if [ $recipe = embedded_labelled ]; then
     "$bin/loradar" corpus copies "$labelled" --where label=bonafide --where split=train \
-        -o $runs/own --attacks istft,gan,codec --per-clip 3 --seed 1 || [ $? -eq 1 ]
+        -o $runs/own --attacks $attacks --per-clip 6 --seed 1 || [ $? -eq 1 ]
 fi
 
 say "5/8 encoder"
@@ -64,7 +64,7 @@ final=$runs/detector
 if [ $recipe = embedded_labelled ]; then
     # A spectrogram CNN, trained by itself, stands beside it.
     final=$runs/joined
-    scale=0.6
+    scale=1.0
     if [ ! -e $runs/branch/README.md ]; then
         "$bin/loradar" train recipes/embedded_branch.yaml -o $runs/branch \
             $(resume $runs/branch/recipe.yaml)
@@ -88,7 +88,7 @@ if ! grep -qs thresholds $final/calibration.json; then
         done
         "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
         "$bin/loradar" grid recipes/grids/folds_branch.yaml -o runs/folds_embedded
-        beside=(--branch "spectrogram_cnn_labelled=$scale")
+        beside=(--branch "spectrogram_cnn_grafts=$scale")
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
             --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \

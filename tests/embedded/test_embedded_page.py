@@ -10,6 +10,8 @@ from tests.embedded.folds import RESULTS, reports_of
 from loradar.evaluation.suites.mini import ood_groups
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedded.md"
+# With a CNN of labelled clips alone beside the detector.
+BEFORE = RESULTS / "embedded" / "labelled_branch"
 ROWS = {
     "detector": "moe_lora",
     "CNN, labelled clips alone": "spectrogram_cnn_labelled",
@@ -54,15 +56,15 @@ def test_its_groups():
 
 def test_joined_on_groups_heard_and_under_conditions():
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
-    heard = json.loads((RESULTS / "embedded" / "heard.json").read_text())
+    heard = json.loads((BEFORE / "heard.json").read_text())
     rate, (low, high) = (
         heard["matched"]["ood_average"][name] for name in ("eer_tie_safe", "eer_ci")
     )
     whole = 100 * heard["all"]["ood_average"]["eer_tie_safe"]
     assert f"| {100 * rate:.1f} ({100 * low:.1f}-{100 * high:.1f}) | 19.6 / {whole:.1f} |" in page
     joined, alone = (
-        json.loads((RESULTS / "embedded" / f"{name}.json").read_text())["by_condition"]
-        for name in ("conditions", "alone_conditions")
+        json.loads(path.read_text())["by_condition"]
+        for path in (BEFORE / "conditions.json", RESULTS / "embedded" / "alone_conditions.json")
     )
     rates = {n: [round(100 * t[n]["eer_tie_safe"], 1) for t in (joined, alone)] for n in alone}
     changes = {name: one - other for name, (one, other) in rates.items()}
@@ -95,19 +97,27 @@ def test_the_siblings_that_calibrate():
         ("sibling that calibrates", "moe_lora"),
         ("with the CNN of labelled clips", "pair"),
         ("and the CNN of copies", "three"),
+        ("with the CNN of labelled clips and copies (three seeds)", "grafts"),
     ],
 )
-def test_the_rows_of_a_cnn_of_copies(name, run):
-    reports = [
-        json.loads((RESULTS / "embedded" / "left_out" / run / fold / "suite.json").read_text())
+def test_the_rows_of_cnns_with_copies(name, run):
+    folder = RESULTS / "embedded" / "left_out" / run
+    both = [
+        [json.loads(path.read_text()) for path in sorted((folder / fold).glob("**/suite.json"))]
         for fold in "AB"
     ]
+    assert [len(reports) for reports in both] == ([3, 3] if run == "grafts" else [1, 1])
     rates = []
     for part in ("matched", "all", "pair_disjoint"):
-        groups = [block for report in reports for block in report[part]["ood"].values()]
-        rates.append(f"{mean(100 * block['eer_tie_safe'] for block in groups):.1f}")
+        groups = [
+            mean(100 * report[part]["ood"][group]["eer_tie_safe"] for report in reports)
+            for reports in both
+            for group in reports[0][part]["ood"]
+        ]
+        rates.append(f"{mean(groups):.1f}")
     aucs = " / ".join(
-        f"{report['matched']['ood_average']['within_corpus_auc']:.2f}" for report in reports
+        f"{mean(r['matched']['ood_average']['within_corpus_auc'] for r in reports):.2f}"
+        for reports in both
     )
     page = PAGE.read_text(encoding="utf-8")
     assert f"| {name} | {' | '.join(rates)} | {aucs} |" in page
@@ -115,7 +125,7 @@ def test_the_rows_of_a_cnn_of_copies(name, run):
 
 def test_what_the_cnn_of_copies_costs():
     page = PAGE.read_text(encoding="utf-8")
-    sides = (RESULTS / "embedded", RESULTS / "embedded" / "with_copies")
+    sides = (BEFORE, RESULTS / "embedded" / "with_copies")
 
     def read(name):
         return [json.loads((side / name).read_text()) for side in sides]
@@ -134,3 +144,27 @@ def test_what_the_cnn_of_copies_costs():
         assert all(corpus["all"]["flagged"]["count"] == 0 for corpus in corpora)
         unsure.append(f"{sum(s['count'] for s in shares)} of {sum(s['of'] for s in shares)}")
     assert f"| human recordings of ten minutes, UNCERTAIN | {' | '.join(unsure)} |" in page
+
+
+def test_what_ships():
+    page = PAGE.read_text(encoding="utf-8")
+    heard, before = (
+        json.loads((side / "heard.json").read_text()) for side in (RESULTS / "embedded", BEFORE)
+    )
+    for part, name in (("matched", "matched"), ("all", "all clips")):
+        rates = [100 * r[part]["ood_average"]["eer_tie_safe"] for r in (before, heard)]
+        assert f"| groups heard, {name} | {rates[0]:.1f} | {rates[1]:.1f} |" in page
+    rate, (low, high) = (
+        heard["matched"]["ood_average"][name] for name in ("eer_tie_safe", "eer_ci")
+    )
+    line = next(line for line in page.splitlines() if "CNN's training: ships" in line)
+    assert f"| {100 * rate:.1f} ({100 * low:.1f}-{100 * high:.1f}) |" in line
+    assert f"/ {100 * heard['all']['ood_average']['eer_tie_safe']:.1f} |" in line
+    now, then = (
+        json.loads((side / "conditions.json").read_text())["by_condition"]
+        for side in (RESULTS / "embedded", BEFORE)
+    )
+    names = {"clean": "clean", "MP3 64k": "mp3_64k", "Opus 64k": "opus_64k"}
+    for name, key in {**names, "telephone": "telephone", "noise 10 dB": "noise_10_db"}.items():
+        rates = [100 * report[key]["eer_tie_safe"] for report in (then, now)]
+        assert f"| {name} (heard, pooled) | {rates[0]:.1f} | {rates[1]:.1f} |" in page

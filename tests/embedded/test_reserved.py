@@ -14,7 +14,7 @@ KINDS = {
     "other TTS": "tts",
     "resynthesised recordings": "vocoder",
 }
-SCORES = ("score", "alone_score", "cnn_score")
+SCORES = ("score", "pair_score", "alone_score", "cnn_score")
 
 
 @pytest.fixture(scope="module")

@@ -99,11 +99,11 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     code, calls, told = make(speech=tmp_path)
     assert code == 0, told
     crossfit = "tools/crossfit_scores.py runs/folds_embedded --on ../shared/speech/labelled.csv"
-    beside = "--branch spectrogram_cnn_labelled=0.6"
+    beside = "--branch spectrogram_cnn_grafts=1.0"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
         "loradar train recipes/embedded_branch.yaml -o runs/embedded/branch",
-        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 0.6 -o runs/emb",
+        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 1.0 -o runs/emb",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
