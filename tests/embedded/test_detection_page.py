@@ -1,6 +1,7 @@
 """The figures on spliced speech of docs/detection.md are those of results/embedded."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,15 @@ def test_people_in_a_patchwork_are_mostly_uncertain():
         for kind in ("none", "other", "same")
     )
     assert f"mostly `UNCERTAIN`: {none} calls, {other} and {same} minutes" in page
+
+
+def test_the_thresholds_are_those_that_ship():
+    page = " ".join((ROOT / "docs" / "detection.md").read_text(encoding="utf-8").split())
+    folder = ROOT / "src" / "loradar" / "embedded" / "detector"
+    found = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["thresholds"]
+    human, spoof = found["bonafide"], found["spoof"]
+    below, above = (1 / (1 + math.exp(llr)) for llr in (human, spoof))
+    assert (
+        f"{100 * found['right']:.0f} % of them, LLR at least {human:.2f} or at most {spoof:.2f}, "
+        f"which at equal priors is p_spoof below {below:.2f} or above {above:.2f})"
+    ) in page
