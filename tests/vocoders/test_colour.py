@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
@@ -23,8 +23,10 @@ def coloured(x, seed):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000))
+@example(seed=3441)  # in 2 s of noise its grain alone is 0.61
 def test_the_spectrum_becomes_the_sources(seed):
-    source, copy = coloured(noise(0), seed), coloured(noise(1), seed + 1)
+    # Long enough that the grain is fine: at most 0.50 in 1,430 seeds.
+    source, copy = (coloured(noise(k, 128_000), seed + k) for k in (0, 1))
     apart = average_spectrum(copy) - average_spectrum(source)
     left = average_spectrum(source_colour(copy, source, 16_000)) - average_spectrum(source)
     # The fine grain of two noises stays; their colour goes.
