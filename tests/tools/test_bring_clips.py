@@ -1,4 +1,4 @@
-"""Reserved clips are brought back from clones by the ids of their contents."""
+"""Clips are brought out of clones by the ids of their contents."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def bring(tool):
-    return tool("reserved_pages")
+    return tool("bring_clips")
 
 
 def _git(folder: Path, *command: str) -> str:
@@ -43,6 +43,15 @@ def test_clips_and_manifest(bring, table, tmp_path):
         assert (tmp_path / "out" / "page" / "a.wav").read_bytes() == b"sound"
     manifest = pd.read_csv(tmp_path / "out" / "manifest.csv")
     assert manifest.loc[0, ["path", "label", "split"]].tolist() == ["page/a.wav", "spoof", "eval"]
+
+
+def test_a_table_of_its_own_columns_and_splits(bring, table, tmp_path):
+    speech = table.drop(columns=["kind", "language", "pair_id", "matched"])
+    assert _run(bring, speech.assign(label="bonafide", split="train", licence="MIT"), tmp_path) == 0
+    manifest = pd.read_csv(tmp_path / "out" / "manifest.csv")
+    told = ["page/a.wav", "bonafide", "train", "MIT"]
+    assert manifest.loc[0, ["path", "label", "split", "licence"]].tolist() == told
+    assert "kind" not in manifest
 
 
 @pytest.mark.parametrize(

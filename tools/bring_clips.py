@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Bring back the reserved clips: demo pages of voice conversion and of zero-shot TTS.
+"""Bring clips that a table names out of clones of their repositories.
 
-python tools/reserved_pages.py results/reserved/clips.csv --clones path/to/clones -o runs/reserved
+python tools/bring_clips.py results/reserved/clips.csv --clones path/to/clones -o runs/reserved
+python tools/bring_clips.py recipes/further_speech.csv --clones path/to/clones -o runs/embedded/further
 
-The table names each clip by its repository and the id of its content there (a git blob), so no
-recording is in this one. For each repository a clone, bare or not, is wanted below ``--clones``, at
-OWNER/NAME, OWNER+NAME or OWNER+NAME/repo. Writes the clips and ``manifest.csv``: for evaluation
-alone, never for training, calibration or choosing.
+A table names each clip by its repository and the id of its content there (a git blob), so no
+recording is in this one: the first those reserved for evaluation (never for training, calibration
+or choosing), the second the human speech that the embedded detector hears besides LibriSpeech. For
+each repository a clone, bare or not, is wanted below ``--clones``, at OWNER/NAME, OWNER+NAME or
+OWNER+NAME/repo. Writes the clips and ``manifest.csv``.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ import pandas as pd
 from loradar.errors import InputError
 from loradar.files import atomic_path
 
-#: Columns of the table that the manifest keeps.
-KEPT = ("label", "attack", "kind", "speaker", "corpus", "language", "pair_id", "matched")
+#: Columns of a table that its manifest keeps, where it has them.
+KEPT = ("label", "attack", "kind", "speaker", "corpus", "language", "pair_id", "matched", "licence")
 
 
 def bring(table: pd.DataFrame, clones: Path, out: Path) -> pd.DataFrame:
@@ -31,7 +33,8 @@ def bring(table: pd.DataFrame, clones: Path, out: Path) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Columns ``repository`` (owner/name), ``blob``, ``path`` (where it goes) and `KEPT`.
+        Columns ``repository`` (owner/name), ``blob``, ``path`` (where it goes), those of `KEPT`
+        and ``split``; without a split all clips are ``eval`` ones.
     clones : Path
         Where the repositories are.
     out : Path
@@ -56,7 +59,8 @@ def bring(table: pd.DataFrame, clones: Path, out: Path) -> pd.DataFrame:
                     raise InputError(f"{repository}: holds no {row.blob} ({row.path})")
                 with atomic_path(target) as temporary:
                     temporary.write_bytes(found.stdout)
-    return table[["path", *KEPT]].assign(split="eval")
+    manifest = table[["path", *(name for name in KEPT if name in table)]]
+    return manifest.assign(split=table.get("split", "eval"))
 
 
 def _clone(repository: str, clones: Path) -> Path:
@@ -85,7 +89,7 @@ def main(arguments: list[str]) -> int:
         with atomic_path(given.out / "manifest.csv") as temporary:
             manifest.to_csv(temporary, index=False)
     except (InputError, OSError) as error:
-        print(f"reserved_pages: {error}", file=sys.stderr)
+        print(f"bring_clips: {error}", file=sys.stderr)
         return 2
     print(f"{given.out / 'manifest.csv'}: {len(manifest)} clips")
     return 0
