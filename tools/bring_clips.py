@@ -2,7 +2,7 @@
 """Bring clips that a table names out of clones of their repositories.
 
 python tools/bring_clips.py results/reserved/clips.csv --clones path/to/clones -o runs/reserved
-python tools/bring_clips.py recipes/further_speech.csv --clones path/to/clones -o runs/embedded/further
+python tools/bring_clips.py recipes/further_speech.csv --clones path/to/clones -o runs/further
 
 A table names each clip by its repository and the id of its content there (a git blob), so no
 recording is in this one: the first those reserved for evaluation (never for training, calibration
