@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Makes the embedded encoder and detector anew: `make embedded SPEECH=path/to/LibriSpeech`.
+# Makes the embedded encoder and detector anew:
+#   make embedded SPEECH=path/to/LibriSpeech CLONES=path/to/clones
+# CLONES: of the repositories that recipes/further_speech.csv names.
 # A step whose result is complete is skipped, one that was stopped goes on: after a kill, give the
 # same command again. All that is made lies in runs/embedded; the last step puts it into the package.
 set -euo pipefail
@@ -14,16 +16,25 @@ say() { printf '== %s\n' "$*" >&2; }
 # `resume FILE`: the option, where a run has left FILE.
 resume() { if [ -e "$1" ]; then echo --resume; fi; }
 
-say "1/8 speech"
+labelled=../shared/speech/labelled.csv
+recipe=embedded
+if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
+
+say "1/9 speech"
 if [ ! -e $runs/speech.csv ]; then
     if [ ! -d "${SPEECH:-}" ]; then
         echo "where is LibriSpeech test-clean? make embedded SPEECH=path/to/LibriSpeech" >&2
         exit 2
     fi
+    if [ $recipe = embedded_labelled ] && [ ! -d "${CLONES:-}" ]; then
+        echo "where are clones of the repositories that recipes/further_speech.csv names?" \
+            "make embedded SPEECH=path/to/LibriSpeech CLONES=path/to/clones" >&2
+        exit 2
+    fi
     "$bin/python" tools/speech_manifest.py "$SPEECH" -o $runs/speech.csv
 fi
 
-say "2/8 vocoders, where their weights are not installed"
+say "2/9 vocoders, where their weights are not installed"
 for family in istft gan flow codec; do
     if [ ! -e "src/loradar/vocoders/weights/$family.safetensors" ]; then
         folder=$runs/vocoder_$family
@@ -33,28 +44,34 @@ for family in istft gan flow codec; do
     fi
 done
 
-say "3/8 copies"
+say "3/9 copies"
 # Exit code 1: some clips were left out (skipped.csv says why); the manifest is complete.
 "$bin/loradar" corpus copies $runs/speech.csv -o $runs/copies --attacks $attacks --per-clip 6 \
     --seconds 4 || [ $? -eq 1 ]
 
-labelled=../shared/speech/labelled.csv
-recipe=embedded
-if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
+say "4/9 further human speech and its copies"
+if [ $recipe = embedded_labelled ]; then
+    if [ ! -e $runs/further_speech/manifest.csv ]; then
+        "$bin/python" tools/bring_clips.py recipes/further_speech.csv --clones "$CLONES" \
+            -o $runs/further_speech
+    fi
+    "$bin/loradar" corpus copies $runs/further_speech/manifest.csv -o $runs/further \
+        --attacks $attacks --per-clip 6 --seconds 4 || [ $? -eq 1 ]
+fi
 
-say "4/8 copies of the labelled human clips"
+say "5/9 copies of the labelled human clips"
 if [ $recipe = embedded_labelled ]; then
     "$bin/loradar" corpus copies "$labelled" --where label=bonafide --where split=train \
         -o $runs/own --attacks $attacks --per-clip 6 --seed 1 || [ $? -eq 1 ]
 fi
 
-say "5/8 encoder"
+say "6/9 encoder"
 if [ ! -e $runs/encoder/README.md ]; then
     "$bin/loradar" pretrain recipes/embedded_encoder.yaml -o $runs/encoder \
         $(resume $runs/encoder/recipe.yaml)
 fi
 
-say "6/8 detector ($recipe)"
+say "7/9 detector ($recipe)"
 if [ ! -e $runs/detector/README.md ]; then
     "$bin/loradar" train recipes/$recipe.yaml -o $runs/detector \
         $(resume $runs/detector/recipe.yaml)
@@ -62,7 +79,11 @@ fi
 
 final=$runs/detector
 if [ $recipe = embedded_labelled ]; then
-    # A spectrogram CNN, trained by itself, stands beside it.
+    # Trained on with further speech and its copies; a spectrogram CNN, trained by itself, stands beside it.
+    if [ ! -e $runs/further_detector/README.md ]; then
+        "$bin/loradar" train recipes/embedded_further.yaml -o $runs/further_detector \
+            $(resume $runs/further_detector/recipe.yaml)
+    fi
     final=$runs/joined
     scale=1.0
     if [ ! -e $runs/branch/README.md ]; then
@@ -70,11 +91,11 @@ if [ $recipe = embedded_labelled ]; then
             $(resume $runs/branch/recipe.yaml)
     fi
     if [ ! -e $final/config.json ]; then
-        "$bin/python" tools/add_branch.py $runs/detector $runs/branch --scale $scale -o $final
+        "$bin/python" tools/add_branch.py $runs/further_detector $runs/branch --scale $scale -o $final
     fi
 fi
 
-say "7/8 calibration"
+say "8/9 calibration"
 if ! grep -qs thresholds $final/calibration.json; then
     if [ $recipe = embedded ]; then
         "$bin/loradar" calibrate $final --on $runs/copies/manifest.csv --where split=dev
@@ -87,8 +108,9 @@ if ! grep -qs thresholds $final/calibration.json; then
             fi
         done
         "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
+        "$bin/loradar" grid recipes/grids/folds_further.yaml -o runs/folds_embedded
         "$bin/loradar" grid recipes/grids/folds_branch.yaml -o runs/folds_embedded
-        beside=(--branch "spectrogram_cnn_grafts=$scale")
+        beside=(--variant moe_lora_further --branch "spectrogram_cnn_further=$scale")
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
             --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
@@ -98,5 +120,5 @@ if ! grep -qs thresholds $final/calibration.json; then
     fi
 fi
 
-say "8/8 into the package"
+say "9/9 into the package"
 "$bin/python" tools/install_embedded.py $runs/encoder $final
