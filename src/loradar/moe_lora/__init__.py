@@ -27,18 +27,24 @@ from loradar.moe_lora.inject import inject, load
 from loradar.moe_lora.layer import MoeLoraLinear
 from loradar.moe_lora.listing import Expert, list_experts
 from loradar.moe_lora.mixture import MoeLora
+from loradar.moe_lora.mixture_linear import MixtureLinear
 from loradar.moe_lora.peft_format import export_expert, import_expert
 from loradar.moe_lora.router import Router, Routing
+from loradar.moe_lora.self_routed import SelfRoutedLinear
+from loradar.moe_lora.singular import SingularLinear
 from loradar.moe_lora.statistics import RoutingStatistics
 
 __all__ = [
     "Expert",
+    "MixtureLinear",
     "MoeLora",
     "MoeLoraConfig",
     "MoeLoraLinear",
     "Router",
     "Routing",
     "RoutingStatistics",
+    "SelfRoutedLinear",
+    "SingularLinear",
     "export_expert",
     "import_expert",
     "inject",

@@ -16,11 +16,11 @@ from loradar.errors import CheckpointError, ConfigError
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.gating import gate_block
 from loradar.moe_lora.grown import GrownExpert
-from loradar.moe_lora.layer import MoeLoraLinear
-from loradar.moe_lora.router import Router
+from loradar.moe_lora.router import Router, part
 
 if TYPE_CHECKING:
     from loradar.moe_lora.mixture import MoeLora
+    from loradar.moe_lora.mixture_linear import MixtureLinear
 
 
 def add_expert(mixture: MoeLora, rank: int | None = None) -> int:
@@ -45,7 +45,8 @@ def add_expert(mixture: MoeLora, rank: int | None = None) -> int:
     Raises
     ------
     ConfigError
-        When ``rank`` is not a whole number of at least 1.
+        When ``rank`` is not a whole number of at least 1, or the mixture is of a kind that cannot
+        grow (``experts_by_layer``, ``routing`` self).
     InjectionError
         When a block of a plain LoRA (E = 1) cannot have gates of its own.
     CheckpointError
@@ -54,7 +55,7 @@ def add_expert(mixture: MoeLora, rank: int | None = None) -> int:
     _need_adapters(mixture)
     config = mixture.config
     rank = config.rank if rank is None else rank
-    config = replace(config, grown=(*config.grown, rank))
+    config = config.growing(rank)
     if config.scope == "block" and not mixture.growth:
         _gate_blocks(mixture)
     for parameter in mixture.parameters():
@@ -71,10 +72,10 @@ def add_expert(mixture: MoeLora, rank: int | None = None) -> int:
 def freeze(mixture: MoeLora, numbers: Sequence[int]) -> None:
     """Keep experts as they are in all further training, after saving and loading too.
 
-    Their ``A`` and ``B`` and their row of the router, or own gate, get no gradient; nor does an
-    ``A`` that they share with others. Where only some of the softmax's experts are frozen they
-    share tensors with others, and an optimiser's weight decay, which needs no gradient, would
-    shrink them all the same: set it to 0 for ``A``, ``B`` and the routers then.
+    What is theirs and their row of the router, or own gate, get no gradient; nor does an ``A`` or
+    a magnitude that they share with others. Where only some of the softmax's experts are frozen
+    they share tensors with others, and an optimiser's weight decay, which needs no gradient, would
+    shrink them all the same: set it to 0 for experts and routers then.
 
     Raises
     ------
@@ -92,8 +93,8 @@ def freeze(mixture: MoeLora, numbers: Sequence[int]) -> None:
             gates.rows[place].requires_grad_(False)
     if set(range(config.experts)) <= set(frozen):
         for adapter in mixture.adapters.values():
-            adapter.A.requires_grad_(False)
-            adapter.B.requires_grad_(False)
+            for parameter in adapter.own_parameters():
+                parameter.requires_grad_(False)
         for router in mixture.routers.values():
             router.requires_grad_(False)
 
@@ -108,11 +109,17 @@ def remove(mixture: MoeLora, numbers: Sequence[int]) -> None:
     Raises
     ------
     ConfigError
-        When there is no such expert, or none would be left in the softmax.
+        When there is no such expert, none would be left in the softmax, or it is one that cannot
+        go: the shared one of ``routing`` self, or any where ``experts_by_layer`` says how many.
     """
     _need_adapters(mixture)
     config = mixture.config
     _check(config, numbers)
+    if config.experts_by_layer is not None and numbers:
+        raise ConfigError(
+            "no expert of a mixture with experts_by_layer can be removed: layers have unequal "
+            "numbers of them"
+        )
     left = [number for number in range(config.total) if number not in numbers]
     stay = [number for number in left if number < config.experts]
     grown = [number - config.experts for number in left if number >= config.experts]
@@ -121,29 +128,35 @@ def remove(mixture: MoeLora, numbers: Sequence[int]) -> None:
             "one expert of the softmax must stay (0 "
             f"to {config.experts - 1}): for a model without experts take mode frozen"
         )
+    if config.self_routed and (config.experts - 1 not in stay or len(stay) < 3):
+        raise ConfigError(
+            f"expert {config.experts - 1} is the shared one (routing self): it must stay, and two "
+            "beside it"
+        )
     for adapter in mixture.adapters.values():
         if len(stay) < config.experts:
-            _keep(adapter, config, stay)
+            adapter.keep(stay)
         if len(grown) < len(config.grown):
             adapter.grown = nn.ModuleList(adapter.grown[place] for place in grown)
     if len(stay) == 1 < config.experts:
         _drop_routers(mixture)
     elif len(stay) < config.experts:
         for router in mixture.routers.values():
-            router.weight = _part(router.weight, config, stay, dim=0)
+            router.weight = part(router.weight, config, stay, dim=0)
             if router.cue_weight is not None:
-                router.cue_weight = _part(router.cue_weight, config, stay, dim=0)
+                router.cue_weight = part(router.cue_weight, config, stay, dim=0)
     if len(grown) < len(config.grown):
         for gates in mixture.growth.values():
             gates.keep(grown)
     fewer = len(stay) < config.experts
+    most = len(stay) - 1 if config.self_routed else len(stay)
     _configure(
         mixture,
         replace(
             config,
             experts=len(stay),
             # With one expert from the start its value means nothing and may be larger.
-            top_k=min(config.top_k, len(stay)) if fewer else config.top_k,
+            top_k=min(config.top_k, most) if fewer else config.top_k,
             grown=tuple(config.grown[place] for place in grown),
             frozen=tuple(place for place, number in enumerate(left) if number in config.frozen),
         ),
@@ -152,20 +165,36 @@ def remove(mixture: MoeLora, numbers: Sequence[int]) -> None:
 
 def tensors_of(mixture: MoeLora, number: int) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the ``A`` and ``B`` of one expert in each adapter; see `MoeLora.tensors_of`."""
-    config = mixture.config
-    _check(config, (number,))
     found = {}
-    for name, adapter in mixture.adapters.items():
-        if number < config.experts:
-            A = adapter.A.detach()
-            if not config.shared_down:
-                A = A.chunk(config.experts, 0)[number]
-            B = adapter.B.detach().chunk(config.experts, 1)[number]
+    for name, adapter in having(mixture, number).items():
+        if number < adapter.config.experts:
+            found[name] = adapter.factors(number)
         else:
-            expert = adapter.grown_experts[number - config.experts]
-            A, B = expert.A.detach(), expert.B.detach()
-        found[name] = (A, B)
+            expert = adapter.grown_experts[number - adapter.config.experts]
+            found[name] = (expert.A.detach(), expert.B.detach())
     return found
+
+
+def levers_of(mixture: MoeLora, number: int) -> list[Tensor]:
+    """Return the tensors of one expert that, set to zero, take its change away and no other."""
+    return [
+        adapter.lever(number)
+        if number < adapter.config.experts
+        else adapter.grown_experts[number - adapter.config.experts].B.detach()
+        for adapter in having(mixture, number).values()
+    ]
+
+
+def having(mixture: MoeLora, number: int) -> dict[str, MixtureLinear]:
+    """Return the adapters that have an expert: all, or fewer where ``experts_by_layer`` is set.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such expert in any.
+    """
+    _check(mixture.config, (number,))
+    return {n: a for n, a in mixture.adapters.items() if number < a.config.total}
 
 
 @torch.no_grad()
@@ -211,9 +240,9 @@ def _check(config: MoeLoraConfig, numbers: Sequence[int]) -> None:
 def _configure(mixture: MoeLora, config: MoeLoraConfig) -> None:
     mixture.config = config
     for adapter in mixture.adapters.values():
-        adapter.config = config
+        adapter.config = config.at(adapter.config.experts)
     for router in mixture.routers.values():
-        router.config = config
+        router.config = config.at(router.config.experts)
     for gates in mixture.growth.values():
         gates.config = config
     # Records of the mixture as it was would not fit it any more.
@@ -245,15 +274,3 @@ def _drop_routers(mixture: MoeLora) -> None:
             if isinstance(child, Router) and child in mixture.routers.values():
                 setattr(module, name, None)
     mixture.routers.clear()
-
-
-def _keep(adapter: MoeLoraLinear, config: MoeLoraConfig, stay: list[int]) -> None:
-    if not config.shared_down:
-        adapter.A = _part(adapter.A, config, stay, dim=0)
-    adapter.B = _part(adapter.B, config, stay, dim=1)
-
-
-def _part(stacked: nn.Parameter, config: MoeLoraConfig, stay: list[int], dim: int) -> nn.Parameter:
-    parts = stacked.detach().chunk(config.experts, dim)
-    kept = torch.cat([parts[number] for number in stay], dim)
-    return nn.Parameter(kept, requires_grad=stacked.requires_grad)

@@ -47,7 +47,7 @@ def gate_block(
     InjectionError
         When the block cannot have a router.
     """
-    config, context = mixture.config, mixture.context
+    config, context = mixture.adapters[names[0]].config, mixture.context
     parent = mixture.model.get_submodule(block)
     if isinstance(parent, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
         raise InjectionError(

@@ -10,14 +10,24 @@ from torch import Tensor, nn
 
 from loradar.errors import CheckpointError, ConfigError, InjectionError
 from loradar.moe_lora.adapters import read_adapters
+from loradar.moe_lora.allocation import experts_of_blocks
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.context import BlockGates, RoutingContext
 from loradar.moe_lora.gating import gate_block
 from loradar.moe_lora.layer import MoeLoraLinear
 from loradar.moe_lora.mixture import MoeLora
+from loradar.moe_lora.mixture_linear import MixtureLinear
+from loradar.moe_lora.self_routed import SelfRoutedLinear
 from loradar.moe_lora.self_test import CallCheck, prove_by_gradient
+from loradar.moe_lora.singular import SingularLinear
 
 Probe = Callable[[], Tensor]
+
+_KINDS: dict[str, type[MixtureLinear]] = {
+    "lora": MoeLoraLinear,
+    "singular_values": SingularLinear,
+    "singular_matrix": SingularLinear,
+}
 
 
 def inject(model: nn.Module, config: MoeLoraConfig, probe: Probe | None = None) -> MoeLora:
@@ -47,6 +57,9 @@ def inject(model: nn.Module, config: MoeLoraConfig, probe: Probe | None = None) 
     InjectionError
         When nothing, or something other than a linear module, has a target's name; when the model
         is adapted already; or when the proof fails. The model is then as it was.
+    ConfigError
+        When ``layers``, ``experts_by_layer`` or a rank of singular values asks for more than the
+        model has.
 
     Examples
     --------
@@ -60,13 +73,14 @@ def inject(model: nn.Module, config: MoeLoraConfig, probe: Probe | None = None) 
     """
     blocks = _find_blocks(model, config)
     context = RoutingContext()
-    adapters: dict[str, MoeLoraLinear] = {}
+    adapters: dict[str, MixtureLinear] = {}
     undo: list[Callable[[], None]] = []
     # Without frozen experts until the proof is done: it needs a gradient in each adapter.
     mixture = MoeLora(model, replace(config, frozen=()), context, adapters, undo)
     try:
-        for block, names in blocks.items():
-            _adapt_block(model, block, names, mixture, undo)
+        numbers = experts_of_blocks(mixture.config, len(blocks))
+        for (block, names), experts in zip(blocks.items(), numbers, strict=True):
+            _adapt_block(model, block, names, mixture, undo, mixture.config.at(experts))
         start = model.register_forward_pre_hook(lambda module, args: context.begin())
         undo.append(start.remove)
         if probe is None:
@@ -116,7 +130,7 @@ def _find_blocks(model: nn.Module, config: MoeLoraConfig) -> dict[str, list[str]
     blocks: dict[str, list[str]] = {}
     found: set[str] = set()
     for name, module in model.named_modules():
-        if isinstance(module, MoeLoraLinear):
+        if isinstance(module, MixtureLinear):
             raise InjectionError(f"the model is adapted already (at {name})")
         # A target may be several parts long ("self_attn.q_proj").
         target = next((t for t in config.targets if f".{name}".endswith(f".{t}")), None)
@@ -152,9 +166,10 @@ def _adapt_block(
     names: list[str],
     mixture: MoeLora,
     undo: list[Callable[[], None]],
+    config: MoeLoraConfig,
 ) -> None:
     """Adapt one block; for each change, add what takes it back to ``undo``."""
-    config, context = mixture.config, mixture.context
+    kind = SelfRoutedLinear if config.self_routed else _KINDS[config.kind]
     parent = model.get_submodule(block)
     shared = BlockGates() if config.scope == "block" else None
     for name in names:
@@ -162,8 +177,8 @@ def _adapt_block(
         base = parent.get_submodule(leaf)
         assert isinstance(base, nn.Linear)
         undo.append(_restorer(parent, leaf, base))
-        adapter = MoeLoraLinear(base, config, shared=shared).train(base.training)
-        adapter.join(context, name)
+        adapter = kind(base, config, shared=shared).train(base.training)
+        adapter.join(mixture.context, name)
         setattr(parent, leaf, adapter)
         mixture.adapters[name] = adapter
         if adapter.router is not None:

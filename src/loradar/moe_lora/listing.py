@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from loradar.moe_lora.edit import having
+
 if TYPE_CHECKING:
     from loradar.moe_lora.mixture import MoeLora
 
@@ -26,7 +28,8 @@ class Expert:
     frozen : bool
         Whether it trains no more.
     parameters : dict of str to int
-        By block: numbers in its ``A`` and ``B`` and in its rows of routers or gates.
+        By block that has it: numbers in its ``A`` and ``B`` (or what it has in their place) and in
+        its rows of routers or gates.
     strength : dict of str to float
         By block: Frobenius norm of ``alpha / r * B A`` over the block's projections, that is, how
         much it changes the frozen weights where its gate is 1.
@@ -64,10 +67,12 @@ def list_experts(mixture: MoeLora) -> list[Expert]:
         gates = {name: gate.features for name, gate in mixture.growth.items()} if grown else rows
         parameters: dict[str, int] = {}
         squares: dict[str, float] = {}
+        adapters = having(mixture, number)
         for name, (A, B) in mixture.tensors_of(number).items():
             block = name.rpartition(".")[0]
             own = gates.get(name, 0) if config.scope == "projection" else 0
-            parameters[block] = parameters.get(block, 0) + A.numel() + B.numel() + own
+            size = A.numel() + B.numel() if grown else adapters[name].size(number)
+            parameters[block] = parameters.get(block, 0) + size + own
             squares[block] = squares.get(block, 0.0) + _square(A, B)
         if config.scope == "block":
             for block in parameters:

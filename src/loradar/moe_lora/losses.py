@@ -12,6 +12,7 @@ from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.router import Routing
 
 TERMS = ("balance", "z", "orthogonality", "entropy")
+SELF_TERMS = ("balance", "selection", "orthogonality", "entropy")
 
 
 def balance_loss(routing: Routing) -> Tensor:
@@ -43,6 +44,17 @@ def entropy_loss(routing: Routing) -> Tensor:
     """Return the mean entropy of the routing probabilities, in nats."""
     log_probabilities = routing.scores.log_softmax(-1)
     return -_mean(routing, routing.probabilities * log_probabilities).sum()
+
+
+def selection_loss(routing: Routing) -> Tensor:
+    """Return the mean share of the experts that are not chosen: 0 where the k chosen do it all.
+
+    One minus the sum of the k largest probabilities, so that experts which route themselves come to
+    answer few at a time, as a top-k router lets them (FURINA, arXiv 2509.14900, its divergence
+    loss: the share of the k largest activations is to grow).
+    """
+    chosen = (routing.probabilities * routing.selected).sum(-1, keepdim=True)
+    return 1 - _mean(routing, chosen).squeeze()
 
 
 def orthogonality_loss(A: Tensor, experts: int) -> Tensor:
@@ -85,20 +97,21 @@ def collect(
     total : Tensor
         Scalar, weighted.
     terms : dict of str to Tensor
-        ``balance``, ``z``, ``orthogonality`` and ``entropy``, scalars, unweighted, detached.
+        Those in `TERMS`, or with ``routing`` self `SELF_TERMS`: scalars, unweighted, detached.
     """
     routings, matrices = list(routings), list(matrices)
     device = matrices[0].device
     total = torch.zeros((), device=device)
     terms: dict[str, Tensor] = {}
-    for name in TERMS:
+    for name in SELF_TERMS if config.self_routed else TERMS:
         weight = getattr(config, f"{name}_weight")
         with torch.set_grad_enabled(torch.is_grad_enabled() and weight != 0):
             term = torch.zeros((), device=device)
             if name == "orthogonality":
                 # With one A for all experts there is nothing to compare.
-                for matrix in () if config.shared_down else matrices:
-                    term = term + orthogonality_loss(matrix, config.experts)
+                for matrix in () if config.downs == 1 else matrices:
+                    # Layers may have unequal numbers of experts.
+                    term = term + orthogonality_loss(matrix, len(matrix) // config.rank)
             else:
                 for routing in routings:
                     term = term + _ROUTER_LOSSES[name](routing)
@@ -108,7 +121,12 @@ def collect(
     return total, terms
 
 
-_ROUTER_LOSSES = {"balance": balance_loss, "z": z_loss, "entropy": entropy_loss}
+_ROUTER_LOSSES = {
+    "balance": balance_loss,
+    "z": z_loss,
+    "selection": selection_loss,
+    "entropy": entropy_loss,
+}
 
 
 def _mean(routing: Routing, values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 from loradar.errors import MergeError
 from loradar.moe_lora.config import MoeLoraConfig
-from loradar.moe_lora.layer import MoeLoraLinear
+from loradar.moe_lora.mixture_linear import MixtureLinear
 
 
 def check_mergeable(config: MoeLoraConfig) -> None:
@@ -17,7 +17,8 @@ def check_mergeable(config: MoeLoraConfig) -> None:
     if config.routed:
         raise MergeError(
             f"a mixture of {config.experts} experts cannot be merged: its gates change with the "
-            f"{config.granularity}, and one weight matrix cannot; only experts=1 (plain LoRA) can"
+            f"{config.granularity}, and one weight matrix cannot; only experts=1 (plain LoRA) and "
+            "routing=self can"
         )
     if config.grown:
         raise MergeError(
@@ -27,15 +28,14 @@ def check_mergeable(config: MoeLoraConfig) -> None:
 
 
 @torch.no_grad()
-def merge_layers(layers: Iterable[MoeLoraLinear]) -> list[nn.Linear]:
-    """Add ``scale * B A`` to each base's weight and return the bases.
+def merge_layers(layers: Iterable[MixtureLinear]) -> list[nn.Linear]:
+    """Add the experts' change to each base's weight and return the bases.
 
-    The product is taken in float64, so that merging rounds once, to the weight's own type.
+    It is worked out in float64, so that merging rounds once, to the weight's own type.
     """
     bases = []
     for layer in layers:
-        change = layer.config.scale * (layer.B.double() @ layer.A.double())
         weight = layer.base.weight
-        weight.copy_(weight.double() + change)
+        weight.copy_(weight.double() + layer.change())
         bases.append(layer.base)
     return bases

@@ -16,9 +16,9 @@ from loradar.moe_lora.adapters import compare_names, read_adapters, write_adapte
 from loradar.moe_lora.config import MoeLoraConfig
 from loradar.moe_lora.context import RoutingContext
 from loradar.moe_lora.grown import GrownGates
-from loradar.moe_lora.layer import MoeLoraLinear
 from loradar.moe_lora.losses import collect
 from loradar.moe_lora.merge import check_mergeable, merge_layers
+from loradar.moe_lora.mixture_linear import MixtureLinear
 from loradar.moe_lora.router import Router
 from loradar.moe_lora.statistics import RoutingStatistics
 
@@ -32,11 +32,11 @@ class MoeLora:
         The adapted model.
     config : MoeLoraConfig
         Its settings.
-    adapters : dict of str to MoeLoraLinear
+    adapters : dict of str to MixtureLinear
         By the name of the module they stand in for. Empty after `merge` and `undo`.
     routers : dict of str to Router
         By the name of their block (scope ``block``) or adapter (scope ``projection``). Empty for
-        ``experts == 1``.
+        ``experts == 1`` and ``routing`` self.
     growth : dict of str to GrownGates
         The gates of grown experts, by the same names; those of a block appear with its router.
     context : RoutingContext
@@ -55,7 +55,7 @@ class MoeLora:
         model: nn.Module,
         config: MoeLoraConfig,
         context: RoutingContext,
-        adapters: dict[str, MoeLoraLinear],
+        adapters: dict[str, MixtureLinear],
         steps: list[Callable[[], None]],
     ) -> None:
         self.model = model
@@ -70,8 +70,7 @@ class MoeLora:
     def parameters(self) -> Iterator[nn.Parameter]:
         """Iterate over the parameters of adapters, routers and grown experts."""
         for adapter in self.adapters.values():
-            yield adapter.A
-            yield adapter.B
+            yield from adapter.own_parameters()
             yield from adapter.grown.parameters()
         for router in self.routers.values():
             yield from router.parameters()
@@ -112,24 +111,23 @@ class MoeLora:
         total : Tensor
             Scalar to add to the task's loss, weighted as the configuration says.
         terms : dict of str to Tensor
-            Each term unweighted and detached: ``balance``, ``z``, ``orthogonality`` (summed over
-            adapters) and ``entropy``. Empty for ``experts == 1``, whose total is 0.
+            Each term unweighted and detached: ``balance``, ``z`` (with ``routing`` self:
+            ``selection``), ``orthogonality`` (summed over adapters) and ``entropy``. Empty for
+            ``experts == 1``, whose total is 0.
 
         Raises
         ------
         LoradarError
             When the model has not run in this thread.
         """
-        if not self.config.routed:
+        if not self.config.mixes:
             return torch.zeros((), device=self._device()), {}
         self._need_forward("auxiliary_loss")
         routings = self.context.routings
         lost = [
             name
             for name, routing in routings.items()
-            if self.routers[name].training
-            and self.routers[name].weight.requires_grad
-            and not routing.logits.requires_grad
+            if self._learns(name) and not routing.logits.requires_grad
         ]
         if lost and torch.is_grad_enabled():
             warnings.warn(
@@ -156,14 +154,15 @@ class MoeLora:
         -------
         dict of str to Tensor
             ``[B, E]`` by router, over valid frames, detached; zeros for a clip without any.
-            Grown experts follow, ``[B, E + G]``; plain LoRA among them has gate 1.
+            Grown experts follow, ``[B, E + G]``; plain LoRA among them has gate 1. With ``routing``
+            self ``[B, E - 1]`` by adapter: each expert's share, without the shared one's.
 
         Raises
         ------
         LoradarError
             When the model has not run in this thread.
         """
-        if not self.config.routed and not self.config.grown:
+        if not self.config.mixes and not self.config.grown:
             return {}
         self._need_forward("gates")
         gates = {name: routing.clip_gates() for name, routing in self.context.routings.items()}
@@ -179,7 +178,7 @@ class MoeLora:
         Dropout and router noise of frozen experts would make them other than they were.
         """
         for adapter in self.adapters.values():
-            adapter.train(adapter.A.requires_grad)
+            adapter.train(adapter.trains)
             for expert in adapter.grown_experts:
                 expert.train(expert.A.requires_grad)
         for router in self.routers.values():
@@ -204,6 +203,9 @@ class MoeLora:
     def tensors_of(self, number: int) -> dict[str, tuple[Tensor, Tensor]]:
         """Return an expert's ``A`` ``[r, d_in]`` and ``B`` ``[d_out, r]`` by adapter, detached.
 
+        Its change where its gate is 1 is ``scale * B A``. Those of a LoRA are the layer's own, not
+        copies; of other kinds they are worked out. Adapters of layers without it are left out.
+
         Raises
         ------
         ConfigError
@@ -212,12 +214,16 @@ class MoeLora:
         return edit.tensors_of(self, number)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the tensors of adapters and routers under their names in the model's own."""
-        own = {id(parameter) for parameter in self.parameters()}
+        """Return the tensors of adapters and routers under their names in the model's own.
+
+        Fixed ones of the experts, such as singular vectors of the frozen weights, are among them.
+        """
+        fixed = (tensor for a in self.adapters.values() for tensor in a.buffers(recurse=False))
+        own = {id(tensor) for tensor in (*self.parameters(), *fixed)}
         return {
-            name: parameter.detach()
-            for name, parameter in self.model.named_parameters()
-            if id(parameter) in own
+            name: tensor.detach()
+            for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers())
+            if id(tensor) in own
         }
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], where: str = "state dict") -> None:
@@ -275,7 +281,7 @@ class MoeLora:
         Raises
         ------
         MergeError
-            When there is more than one expert: gates change with the input, weights cannot.
+            When there is a router: gates change with the input, weights cannot.
         """
         check_mergeable(self.config)
         merge_layers(self.adapters.values())
@@ -288,6 +294,14 @@ class MoeLora:
         self.adapters.clear()
         self.routers.clear()
         self.growth.clear()
+
+    def _learns(self, name: str) -> bool:
+        """Whether the choices recorded as ``name`` should have a gradient."""
+        router = self.routers.get(name)
+        if router is not None:
+            return router.training and router.weight.requires_grad
+        adapter = self.adapters[name]
+        return adapter.training and adapter.trains and self.config.teaches_choice
 
     def _device(self) -> torch.device | None:
         return next((parameter.device for parameter in self.parameters()), None)

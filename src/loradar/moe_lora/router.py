@@ -211,6 +211,13 @@ def held(stacked: Tensor, config: MoeLoraConfig, dim: int) -> Tensor:
     return torch.cat([p.detach() if e in frozen else p for e, p in enumerate(parts)], dim)
 
 
+def part(stacked: nn.Parameter, config: MoeLoraConfig, stay: list[int], dim: int) -> nn.Parameter:
+    """Return a new parameter of the experts that stay, of what is stacked along ``dim``."""
+    parts = stacked.detach().chunk(config.experts, dim)
+    kept = torch.cat([parts[number] for number in stay], dim)
+    return nn.Parameter(kept, requires_grad=stacked.requires_grad)
+
+
 def clip_means(values: Tensor, valid: Tensor | None, granularity: str) -> Tensor:
     """Return the mean of ``[*P, n]`` over each clip's valid frames, ``[B, n]``, detached.
 

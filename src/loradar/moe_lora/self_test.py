@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from loradar.errors import InjectionError
-from loradar.moe_lora.layer import MoeLoraLinear
+from loradar.moe_lora.mixture_linear import MixtureLinear
 
 
 def prove_by_gradient(
-    model: nn.Module, adapters: Mapping[str, MoeLoraLinear], probe: Callable[[], Tensor]
+    model: nn.Module, adapters: Mapping[str, MixtureLinear], probe: Callable[[], Tensor]
 ) -> None:
-    """Run ``probe`` in evaluation mode and demand a gradient in each adapter's ``B``.
+    """Run ``probe`` in evaluation mode and demand a gradient in each adapter.
 
     Leaves no gradients behind, restores the training flags and the CPU's random state.
 
@@ -39,7 +39,7 @@ def prove_by_gradient(
             generator = torch.Generator().manual_seed(0)
             direction = torch.randn(output.shape, generator=generator).to(output)
             score = (output * direction).sum()
-            matrices = [adapter.B for adapter in adapters.values()]
+            matrices = [adapter.first for adapter in adapters.values()]
             gradients: tuple[Tensor | None, ...] = (None,) * len(matrices)
             if score.requires_grad:
                 gradients = torch.autograd.grad(score, matrices, allow_unused=True)
@@ -70,7 +70,7 @@ class CallCheck:
         The adapted model.
     blocks : mapping of str to nn.Module
         The parents of the adapters.
-    adapters : mapping of str to MoeLoraLinear
+    adapters : mapping of str to MixtureLinear
         By name; the name begins with its block's.
     """
 
@@ -78,7 +78,7 @@ class CallCheck:
         self,
         model: nn.Module,
         blocks: Mapping[str, nn.Module],
-        adapters: Mapping[str, MoeLoraLinear],
+        adapters: Mapping[str, MixtureLinear],
     ) -> None:
         self._waiting: dict[str, set[str]] = {name: set() for name in blocks}
         for name in adapters:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from loradar.moe_lora.edit import levers_of
 from loradar.moe_lora.mixture import MoeLora
 
 
@@ -14,7 +15,7 @@ from loradar.moe_lora.mixture import MoeLora
 def silenced(mixture: MoeLora, number: int) -> Iterator[None]:
     """Let an expert add nothing inside the block; gates, the others' too, stay as they are.
 
-    Its ``B`` is zero meanwhile, so no other thread may use the model, and nothing may train.
+    What makes it act is zero meanwhile, so no other thread may use the model and nothing may train.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def silenced(mixture: MoeLora, number: int) -> Iterator[None]:
     ConfigError
         There is no such expert.
     """
-    parts = [up for _, up in mixture.tensors_of(number).values()]
+    parts = levers_of(mixture, number)
     kept = [part.clone() for part in parts]
     try:
         with torch.no_grad():
