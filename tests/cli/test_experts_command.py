@@ -115,6 +115,47 @@ def test_what_experts_do(loradar, tiny_model, tiny_corpus, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"experts_by_layer": [2, 4]}, "2 of 2 to 4 by layer at work"),
+        ({"experts": 4, "routing": "self"}, "experts answer by their own direction"),
+        ({"experts": 4, "kind": "singular_values"}, "singular values of the frozen weights"),
+    ],
+)
+def test_experts_of_other_kinds(loradar, tiny_recipe, tiny_corpus, tmp_path, options, shown):
+    from loradar.training.recipe import parse_recipe
+    from loradar.training.run import train
+
+    adaptation = {"mode": "moe_lora", "moe_lora": {"rank": 2, **options}}
+    steps = {**tiny_recipe["training"], "steps": 2, "evaluate_every": 2}
+    model = tmp_path / "model"
+    train(parse_recipe({**tiny_recipe, "adaptation": adaptation, "training": steps}), model)
+    people = loradar("experts", model)
+    assert people.code == 0
+    assert shown in " ".join(people.out.split())
+    assert len(json.loads(loradar("experts", model, "--json").out)["experts"]) == 4
+    asked = ["experts", model, "--on", tiny_corpus, "--where", "split=eval", "--deals", 20]
+    seen = loradar(*asked)
+    assert seen.code == 0
+    assert "nan" not in seen.out
+    report = loradar(*asked, "--json", "--report", tmp_path / "experts.html")
+    assert report.code == 0
+    sizes = {
+        len(next(iter(x["shares"].values()))) for x in json.loads(report.out)["layers"].values()
+    }
+    assert sizes == (
+        {2, 4} if "experts_by_layer" in options else {3 if "routing" in options else 4}
+    )
+    grown = loradar("grow", model, "--data", tiny_corpus, "-o", tmp_path / "grown", "--steps", 2)
+    if "kind" in options:
+        assert grown.code == 0, grown.err
+    else:
+        assert grown.code == 2
+        assert "cannot grow" in grown.err.strip().splitlines()[-1]
+        assert not (tmp_path / "grown").exists()
+
+
+@pytest.mark.parametrize(
     ("extra", "message"),
     [
         (["MODEL", "--where", "a=b"], "go with --on"),

@@ -165,6 +165,45 @@ def test_plain_lora_is_merged_and_the_mix_is_worked_out():
         torch.testing.assert_close(graph(batch)[0], before, atol=1e-4, rtol=0)
 
 
+def test_experts_that_route_themselves_are_merged():
+    experts = {"mode": "moe_lora", "moe_lora": {"experts": 4, "rank": 2, "routing": "self"}}
+    config = {**KINDS["wav2vec2"], "adaptation": experts, "window": WINDOW}
+    detector = build_detector(DetectorConfig.from_dict(config), seed=1).eval()
+    batch = torch.randn(2, WINDOW, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in detector.mixture.parameters():
+            parameter.normal_(0, 0.3)
+        before = detector.score(detector(batch))
+        graph = ScoreGraph(detector)
+        assert detector.mixture is None
+        assert graph.routers == []
+        torch.testing.assert_close(graph(batch)[0], before, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["singular_values", "singular_matrix"])
+def test_singular_values_and_uneven_layers_are_exported(tmp_path, kind):
+    experts = {"experts_by_layer": [2, 3], "rank": 2, "kind": kind}
+    config = {
+        **KINDS["wav2vec2"],
+        "encoder": {"type": "huggingface", "config": {**WAVEFORM, "num_hidden_layers": 2}},
+        "adaptation": {"mode": "moe_lora", "moe_lora": experts},
+        "window": WINDOW,
+    }
+    detector = build_detector(DetectorConfig.from_dict(config), seed=1).eval()
+    with torch.no_grad():
+        for adapter in detector.mixture.adapters.values():
+            adapter.M.normal_(0, 0.3)
+    save_detector(detector, tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "onnx", name=kind, int8=False)
+    batch = np.random.default_rng(3).normal(0, 0.1, (2, 12_345)).astype(np.float32)
+    scores, gates = detector.score_windows(batch)
+    found, found_gates = load_onnx(tmp_path / "onnx").score_windows(batch)
+    np.testing.assert_allclose(found, scores, atol=1e-4)
+    assert {name: rows.shape for name, rows in found_gates.items()} == {
+        name: rows.shape for name, rows in gates.items()
+    }
+
+
 def test_weight_norms_become_weights():
     detector = fold(_make("wav2vec2"))
     assert not any("parametrizations" in name for name, _ in detector.named_parameters())

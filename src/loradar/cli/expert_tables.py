@@ -22,6 +22,7 @@ from loradar.moe_lora import list_experts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from loradar.moe_lora import Expert, MoeLoraConfig
     from loradar.scoring.experts import LayerReport, RoutingReport
 
 
@@ -53,21 +54,24 @@ def print_experts(detector: Any, model: Path, *, as_json: bool) -> None:
             {
                 "expert": str(expert.number),
                 "rank": str(expert.rank),
-                "kind": "grown" if expert.grown else "softmax" if config.routed else "plain LoRA",
+                "kind": _kind(expert, config),
                 "frozen": "yes" if expert.frozen else "no",
                 "parameters": f"{sum(expert.parameters.values()):,}",
             }
             for expert in experts
         ]
     )
-    chosen = f"{config.top_k} of {config.experts} at work in each {config.granularity}"
-    about = f"{chosen}, one router a {config.scope}" if config.routed else "no router"
-    OUTPUT.print(rich_table(frame, f"{shown_name(model)}: {about}"))
+    OUTPUT.print(rich_table(frame, f"{shown_name(model)}: {_about(config)}"))
     layers = [
         {
             "layer": name or "(model)",
             "parameters each": f"{size:,}",
-            **{str(expert.number): f"{expert.strength[name]:.2f}" for expert in experts},
+            **{
+                str(expert.number): f"{expert.strength[name]:.2f}"
+                if name in expert.strength
+                else NONE
+                for expert in experts
+            },
         }
         for name, size in experts[0].parameters.items()
     ]
@@ -78,6 +82,32 @@ def print_experts(detector: Any, model: Path, *, as_json: bool) -> None:
             "Norm of what it adds to the frozen weights where its gate is 1.",
         )
     )
+
+
+def _kind(expert: Expert, config: MoeLoraConfig) -> str:
+    if expert.grown:
+        return "grown"
+    if config.self_routed:
+        return "shared" if expert.number == config.experts - 1 else "self-routed"
+    return "softmax" if config.routed else "plain LoRA" if config.kind == "lora" else "alone"
+
+
+def _about(config: MoeLoraConfig) -> str:
+    """Say how experts are chosen, and what they are where they are no LoRAs."""
+    spread = config.experts_by_layer
+    experts = f"{min(spread)} to {max(spread)} by layer" if spread else str(config.experts)
+    about = "no router"
+    if config.routed:
+        about = (
+            f"{config.top_k} of {experts} at work in each {config.granularity}, "
+            f"one router a {config.scope}"
+        )
+    elif config.self_routed:
+        about += ", experts answer by their own direction"
+    what = config.kind.replace("_", " ").replace(
+        "singular matrix", "matrices of singular directions"
+    )
+    return about if config.kind == "lora" else f"{about}; {what} of the frozen weights"
 
 
 def show_routing(
@@ -143,14 +173,17 @@ def _layers_frame(found: RoutingReport) -> pd.DataFrame:
 
 def _shares_frame(found: RoutingReport, by: str) -> pd.DataFrame:
     rows = []
+    # Layers may have unequal numbers of experts.
+    most = max(len(shares) for layer in found.layers.values() for shares in layer.shares.values())
     for name, layer in found.layers.items():
         for kind, shares in layer.shares.items():
             entropy = layer.entropy[kind]
+            shown = [f"{100 * share:.0f}" for share in shares] + [NONE] * (most - len(shares))
             rows.append(
                 {
                     "layer": name,
                     by: kind,
-                    **{str(place): f"{100 * share:.0f}" for place, share in enumerate(shares)},
+                    **{str(place): share for place, share in enumerate(shown)},
                     "entropy": NONE if np.isnan(entropy) else f"{entropy:.2f}",
                 }
             )

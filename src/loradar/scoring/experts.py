@@ -127,7 +127,7 @@ def routing_report(
         The model has no router, there is no such column, or no clip can be read.
     """
     mixture = detector.mixture
-    if mixture is None or not (mixture.config.routed or mixture.config.grown):
+    if mixture is None or not (mixture.config.mixes or mixture.config.grown):
         raise InputError("the model has no routers: only mode moe_lora with two experts or more")
     table = manifest.table
     if by not in table:

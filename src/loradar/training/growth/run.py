@@ -93,12 +93,12 @@ def grow(
     InputError
         The model has no experts, the folder is in use, or the clips do not do.
     ConfigError
-        An expert to train is not there or is not a grown one.
+        An expert to train is not there or is not a grown one, or the mixture cannot grow.
     LoradarError
         The loss or the weights are no longer finite.
     """
     started = time.monotonic()
-    mixture = checked_mixture(detector, folder)
+    mixture = checked_mixture(detector, folder, settings)
     hf_logging.set_verbosity_error()
     set_seed(settings.seed)
     training, held = divide(data, replay, held=settings.held, seed=settings.seed)
@@ -141,19 +141,23 @@ def grow(
     return GrowthResult(folder, metrics)
 
 
-def checked_mixture(detector: Detector, folder: Path) -> MoeLora:
-    """Return the experts of a model; complain when it has none or ``folder`` is in use.
+def checked_mixture(detector: Detector, folder: Path, settings: GrowthSettings) -> MoeLora:
+    """Return the experts of a model; complain when it cannot grow or ``folder`` is in use.
 
     Raises
     ------
     InputError
-        Says which.
+        It has no experts, or the folder is in use.
+    ConfigError
+        A new expert is wanted, and the mixture is of a kind that takes none.
     """
     if detector.mixture is None:
         raise InputError(
             f"the model has no experts (mode {detector.config.adaptation.mode}): only models of "
             "mode moe_lora or lora have"
         )
+    if not settings.everything and not settings.experts:
+        detector.mixture.config.growing(1)
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} holds other files: give -o a new folder")
     check_writable(folder / "config.json")
