@@ -68,6 +68,29 @@ def test_the_self_test_passes(name, scope, experts):
         assert torch.equal(model(inputs).last_hidden_state, expected)
 
 
+@pytest.mark.parametrize("name", ["wav2vec2", "hubert", "whisper"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"experts_by_layer": (2, 3)},
+        {"experts": 4, "routing": "self"},
+        {"experts": 4, "kind": "singular_values"},
+        {"experts": 4, "kind": "singular_matrix", "granularity": "utterance"},
+    ],
+    ids=lambda options: "-".join(map(str, options)),
+)
+def test_other_kinds_act_and_start_at_the_base(name, options):
+    model, inputs = build(name)
+    with torch.no_grad():
+        expected = model.eval()(inputs).last_hidden_state
+    config = MoeLoraConfig(rank=2, **options)
+    mixture = inject(model, config, lambda: model(inputs).last_hidden_state)
+    assert len(mixture.adapters) == 8
+    with torch.no_grad():
+        assert torch.equal(model(inputs).last_hidden_state, expected)
+    assert set(mixture.auxiliary_loss()[1]) >= {"balance", "entropy"}
+
+
 @pytest.mark.parametrize("with_probe", [False, True])
 @pytest.mark.parametrize("experts", [1, 4])
 def test_wavlm_bypasses_and_is_refused(with_probe, experts):

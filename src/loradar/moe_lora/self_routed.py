@@ -29,8 +29,8 @@ class SelfRoutedLinear(MoeLoraLinear):
     `MoeLora.merge` folds it exactly. The norms come from ``A_e A_e^T`` (``[r, r]``), so this is two
     dense products as in `MoeLoraLinear`, with ``B`` scaled row by row.
 
-    What each expert does at a position, for the balance loss ``E F_e P_e``, the selection loss and
-    the statistics, is its share ``p_e = |D_e x| / sum |D_i x|``; the ``top_k`` largest count as
+    What each expert does at a position, for the balance loss, the selection loss and the
+    statistics, is its share ``p_e = |D_e x| / sum |D_i x|``; the ``top_k`` largest count as
     chosen.
 
     Parameters are those of `MoeLoraLinear`, with ``config.routing`` self.
