@@ -4,10 +4,10 @@ import torch
 from tests.conftest import TINY_ENCODER
 from torch import nn
 
+from loradar.detector.building import build_detector
 from loradar.detector.checkpoint import load_detector, save_detector
 from loradar.detector.config import DetectorConfig
 from loradar.detector.listener import Listener
-from loradar.detector.model import build_detector
 from loradar.inference.export.graph import ScoreGraph
 
 

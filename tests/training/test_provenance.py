@@ -2,7 +2,7 @@
 
 import subprocess
 
-from loradar.detector.model import build_detector
+from loradar.detector.building import build_detector
 from loradar.training import provenance as module
 from loradar.training.provenance import commit, provenance, recipe_hash
 from loradar.training.recipe import parse_recipe

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loradar.detector.model import build_detector
+from loradar.detector.building import build_detector
 from loradar.training.rates import rates
 from loradar.training.recipe import parse_recipe
 

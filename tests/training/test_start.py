@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from loradar.corpora.manifest import read_manifest
+from loradar.detector.building import build_detector
 from loradar.detector.checkpoint import load_detector
-from loradar.detector.model import build_detector
 from loradar.embedded import DETECTOR_ID, detector_folder
 from loradar.errors import CheckpointError, ConfigError
 from loradar.files import sha256_of

@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from loradar.detector.building import build_detector
     from loradar.detector.checkpoint import load_detector, save_detector
     from loradar.detector.config import DetectorConfig
-    from loradar.detector.model import Detector, build_detector
+    from loradar.detector.model import Detector
     from loradar.detector.public_weights import load_public_aasist
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 _PLACES = {
     "Detector": "model",
     "DetectorConfig": "config",
-    "build_detector": "model",
+    "build_detector": "building",
     "load_detector": "checkpoint",
     "load_public_aasist": "public_weights",
     "save_detector": "checkpoint",

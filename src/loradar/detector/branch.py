@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from loradar.detector.building import build_detector
 from loradar.detector.config import BranchConfig
-from loradar.detector.model import Detector, build_detector
+from loradar.detector.model import Detector
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 from loradar.errors import InputError
 

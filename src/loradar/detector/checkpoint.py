@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from loradar import __version__
+from loradar.detector.building import build_detector
 from loradar.detector.config import DetectorConfig, HuggingFaceEncoderConfig
 from loradar.detector.front_end import SAMPLE_RATE
-from loradar.detector.model import Detector, build_detector
+from loradar.detector.model import Detector
 from loradar.detector.pretrained import config_of
 from loradar.errors import CheckpointError, ConfigError
 from loradar.files import atomic_path, sha256_of, write_json

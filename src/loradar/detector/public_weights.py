@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from loradar.detector.aasist import VARIANTS
+from loradar.detector.building import build_detector
 from loradar.detector.config import (
     AdaptationConfig,
     BackendConfig,
@@ -18,7 +19,7 @@ from loradar.detector.config import (
     FrontEndConfig,
     RawAasistConfig,
 )
-from loradar.detector.model import Detector, build_detector
+from loradar.detector.model import Detector
 from loradar.errors import CheckpointError, InputError
 
 

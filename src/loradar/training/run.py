@@ -15,8 +15,9 @@ from transformers import TrainerCallback, set_seed
 from transformers.utils import logging as hf_logging
 
 from loradar.corpora.protocols import read_corpus
+from loradar.detector.building import build_detector
 from loradar.detector.checkpoint import save_detector
-from loradar.detector.model import Detector, build_detector
+from loradar.detector.model import Detector
 from loradar.detector.scorer import score_clips
 from loradar.errors import ConfigError, LoradarError
 from loradar.evaluation import calibration
