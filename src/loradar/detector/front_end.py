@@ -9,6 +9,7 @@ from scipy.signal import firwin
 from torch import Tensor, nn
 
 from loradar.detector.config import FrontEndConfig
+from loradar.detector.fused import scoring
 
 SAMPLE_RATE = 16_000
 #: Taps of the filters: with a Hamming window, a transition band of some 50 Hz.
@@ -75,7 +76,14 @@ class FrontEnd(nn.Module):
 
 
 def _standardise(waveforms: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
+    if mask is None and scoring() and waveforms.device.type == "cpu":
+        # As `torch.var_mean` does it there, in float64, but in a quarter of its time. In float32
+        # the last bit differs, and with it the noise in near silence: scores by up to 1e-4.
+        wide = waveforms.double()
+        mean = wide.mean(dim=1, keepdim=True)
+        variance = (wide - mean).square_().mean(dim=1, keepdim=True).to(waveforms.dtype)
+        mean = mean.to(waveforms.dtype)
+    elif mask is None:
         variance, mean = torch.var_mean(waveforms, dim=1, correction=0, keepdim=True)
     else:
         count = mask.sum(1, keepdim=True)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from loradar.detector.fused import conv_norm, tanh
+
 
 def _score_vector(width: int) -> nn.Parameter:
     return nn.Parameter(nn.init.xavier_normal_(torch.empty(width, 1)))
@@ -48,9 +50,10 @@ class GraphAttention(nn.Module):
 
     def forward(self, nodes: Tensor) -> Tensor:
         """Map nodes [B, N, in_width] to [B, N, out_width]."""
-        nodes = self.input_drop(nodes)
+        # Contiguous, else the projection copies all pairs to make them so.
+        nodes = self.input_drop(nodes).contiguous()
         pairs = nodes.unsqueeze(2) * nodes.unsqueeze(1)  # [B, N, N, in_width]
-        scores = torch.tanh(self.att_proj(pairs)) @ self.att_weight
+        scores = tanh(self.att_proj(pairs)) @ self.att_weight
         weights = torch.softmax(scores.squeeze(-1) / self.temperature, dim=-1)
         mixed = self.proj_with_att(weights @ nodes) + self.proj_without_att(nodes)
         return self.act(_normalise_nodes(self.bn, mixed))  # type: ignore[no-any-return]
@@ -116,7 +119,7 @@ class HeterogeneousGraphAttention(nn.Module):
         return mixed[:, :count], mixed[:, count:], self._update_master(nodes, master)
 
     def _pair_weights(self, nodes: Tensor, count: int) -> Tensor:
-        hidden = torch.tanh(self.att_proj(nodes.unsqueeze(2) * nodes.unsqueeze(1)))
+        hidden = tanh(self.att_proj(nodes.unsqueeze(2) * nodes.unsqueeze(1)))
         vectors = torch.cat([self.att_weight11, self.att_weight12, self.att_weight22], dim=1)
         scores = hidden @ vectors  # [B, N, N, 3]: first-first, across, second-second
         second = (torch.arange(nodes.shape[1], device=nodes.device) >= count).long()
@@ -125,7 +128,7 @@ class HeterogeneousGraphAttention(nn.Module):
         return torch.softmax(score / self.temperature, dim=-1)
 
     def _update_master(self, nodes: Tensor, master: Tensor) -> Tensor:
-        score = torch.tanh(self.att_projM(nodes * master)) @ self.att_weightM  # [B, N, 1]
+        score = tanh(self.att_projM(nodes * master)) @ self.att_weightM  # [B, N, 1]
         weights = torch.softmax(score / self.temperature, dim=1)
         read = weights.transpose(1, 2) @ nodes
         return self.proj_with_attM(read) + self.proj_without_attM(master)  # type: ignore[no-any-return]
@@ -196,5 +199,5 @@ class ResidualBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Map [B, in_channels, F, T] to [B, out_channels, F, T] (T // 3 with ``pool``)."""
         skip = maps if self.conv_downsample is None else self.conv_downsample(maps)
-        maps = self.conv2(F.selu(self.bn2(self.conv1(maps)), inplace=True)).add_(skip)
+        maps = self.conv2(F.selu(conv_norm(self.conv1, self.bn2, maps), inplace=True)).add_(skip)
         return F.max_pool2d(maps, (1, 3)) if self.pool else maps

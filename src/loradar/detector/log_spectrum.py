@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from loradar.detector.front_end import valid_samples
+from loradar.detector.fused import magnitudes, scoring
 
 #: Points of the FFT, samples of the window (25 ms) and of the hop (10 ms).
 POINTS, WINDOW, HOP = 512, 400, 160
@@ -47,7 +48,7 @@ def log_spectrogram(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
     """
     window = torch.hann_window(WINDOW, device=waveforms.device)
     spectrum = torch.stft(waveforms, POINTS, HOP, WINDOW, window, center=False, return_complex=True)
-    logs = torch.log(spectrum[:, FIRST_BIN : LAST_BIN + 1].abs() + FLOOR)
+    logs = torch.log(magnitudes(spectrum[:, FIRST_BIN : LAST_BIN + 1]) + FLOOR)
     if lengths is None:
         return logs - logs.mean(dim=(1, 2), keepdim=True)
     spectra = spectra_of(lengths)
@@ -74,3 +75,26 @@ class LogSpectrum(nn.Module):
         logs = log_spectrogram(waveforms, lengths).transpose(1, 2)
         frames = logs.shape[1] // self.stack
         return logs[:, : frames * self.stack].reshape(len(logs), frames, self.stack * BINS)
+
+
+class SharedSpectrum(LogSpectrum):
+    """A `LogSpectrum` for two models that hear the same waveforms, one after the other.
+
+    When scoring, the second gets what was found for the first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Map waveforms as `LogSpectrum` does."""
+        if lengths is not None or not scoring():
+            return super().forward(waveforms, lengths)
+        # Given once and then forgotten, so that nothing is held between two batches.
+        last, self._last = self._last, None
+        if last is not None and last[0] is waveforms:
+            return last[1]
+        found = super().forward(waveforms)
+        self._last = (waveforms, found)
+        return found

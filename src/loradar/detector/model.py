@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from loradar.detector.config import DetectorConfig
 from loradar.detector.front_end import FrontEnd
 from loradar.detector.listener import Listener
+from loradar.detector.log_spectrum import SharedSpectrum
 from loradar.detector.quantised import halve, quantise_linears
+from loradar.detector.side_by_side import side_by_side
+from loradar.detector.spectral_encoder import SpectralEncoder
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 from loradar.detector.speech_encoder import SpeechEncoder
 from loradar.errors import InputError
@@ -59,6 +62,8 @@ class Detector(nn.Module):
         self.backend: Any = backend
         beside = [SpectrogramCnn().requires_grad_(False) for _ in config.branches]
         self.branches = nn.ModuleList(beside)
+        if beside and isinstance(encoder, SpectralEncoder):
+            encoder.spectrum = beside[0].spectrum = SharedSpectrum()
         self.mixture: MoeLora | None = None
         self.listener: Listener | None = None
         self.precision = "float32"
@@ -197,7 +202,6 @@ class Detector(nn.Module):
         """Samples of a window, as in the configuration."""
         return self.config.window
 
-    @torch.inference_mode()
     def score_windows(self, batch: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Score windows of equal length; the model must be in evaluation mode.
 
@@ -213,6 +217,11 @@ class Detector(nn.Module):
         gates : dict
             Router -> mean gates [B, E].
         """
+        on_processor = next(self.parameters()).device.type == "cpu"
+        return side_by_side(self._score_part, batch) if on_processor else self._score_part(batch)
+
+    @torch.inference_mode()
+    def _score_part(self, batch: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         device = next(self.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision != "float32"):
             logits = self(torch.from_numpy(batch).to(device))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from loradar.detector.fused import conv_norm
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions with pre-activation (He et al. 2016, arXiv 1603.05027).
@@ -43,6 +45,6 @@ class Residual(nn.Module):
             # memory for channels-last maps of few channels on two threads or more (AVX-512).
             skip = self.shortcut(active[..., :: self.strides[0], :: self.strides[1]])
         # In place wherever the tensor is fresh: on a processor half of the time goes into memory.
-        inner = self.norm2(self.conv1(active if mask is None else active * mask))
+        inner = conv_norm(self.conv1, self.norm2, active if mask is None else active * mask)
         inner = F.relu(inner, inplace=True)
         return self.conv2(inner if mask is None else inner * mask).add_(skip)  # type: ignore[no-any-return]

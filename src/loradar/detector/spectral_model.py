@@ -16,6 +16,7 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 
 from loradar.detector.front_end import valid_samples
+from loradar.detector.fused import conv_norm
 from loradar.detector.log_spectrum import BINS, Count
 from loradar.detector.residual import Residual
 from loradar.detector.rotary import rotate, rotations
@@ -115,9 +116,10 @@ class SpectralStem(nn.Module):
         """
         # The layout that the convolutions are fastest in, here by a fifth.
         spectrum = spectrum.transpose(1, 2).unsqueeze(1)
-        maps = self.conv(spectrum.contiguous(memory_format=torch.channels_last))
+        spectrum = spectrum.contiguous(memory_format=torch.channels_last)
+        maps = conv_norm(self.conv, self.norm, spectrum)
         # Pooled first, which is the same and leaves a quarter to rectify.
-        maps = F.relu(F.max_pool2d(self.norm(maps), (2, self.pool)), inplace=True)
+        maps = F.relu(F.max_pool2d(maps, (2, self.pool)), inplace=True)
         mask = None
         if frames is not None:
             mask = valid_samples(frames, maps.shape[3])[:, None, None].to(maps.dtype)

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from loradar.detector.fused import conv_norm, scoring
 from loradar.detector.log_spectrum import HOP, POINTS, LogSpectrum
 from loradar.detector.residual import Residual
 
@@ -97,10 +101,19 @@ class SpectrogramCnn(nn.Module):
         if self.training:
             logs = mask_spectrogram(logs)
         # The layout that the convolutions are fastest in.
-        maps = self.stem(logs.unsqueeze(1).contiguous(memory_format=torch.channels_last))
-        maps = self.blocks(maps)  # [B, 96, 14, T']
+        logs = logs.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        maps = self.blocks(self._stem(logs))  # [B, 96, 14, T']
         bands = [maps[:, :, low:high].mean(dim=2) for low, high in _edges(int(maps.shape[2]))]
         return torch.cat([pool(band) for pool, band in zip(self.pools, bands, strict=True)], dim=1)
+
+    def _stem(self, logs: Tensor) -> Tensor:
+        """Map [B, 1, 224, T] to [B, 32, 56, T // 4]."""
+        if not scoring():
+            return self.stem(logs)  # type: ignore[no-any-return]
+        layers: list[Any] = list(self.stem)
+        conv, norm, _, pool = layers
+        # Pooled first, which is the same and leaves a quarter to rectify.
+        return F.relu(pool(conv_norm(conv, norm, logs)), inplace=True)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """Map waveforms [B, S] to logits [B, 2]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import abstractmethod
 from typing import Any
 
@@ -57,11 +58,18 @@ class StackEncoder(SpeechEncoder):
         if self.mix is None:
             return [self.model(inputs, attention_mask=mask).last_hidden_state]
         found: list[Tensor] = []
+        thread = threading.get_ident()
+
+        def keep(output: Any) -> None:
+            # Hooks hear every thread that runs the model.
+            if threading.get_ident() == thread:
+                found.append(_first(output))
+
         stack = self.model.encoder.layers
         # Own hooks: what transformers records differs between models and versions.
-        hooks = [stack[0].register_forward_pre_hook(lambda _, given: found.append(given[0]))]
+        hooks = [stack[0].register_forward_pre_hook(lambda _, given: keep(given))]
         for layer in stack:
-            hooks.append(layer.register_forward_hook(lambda *call: found.append(_first(call[2]))))
+            hooks.append(layer.register_forward_hook(lambda *call: keep(call[2])))
         try:
             self.model(inputs, attention_mask=mask)
         finally:

@@ -193,7 +193,7 @@ class Detector:
 
 
 class _OneAtATime:
-    """A scorer that threads take in turn: hooks in an encoder are not made for two at once."""
+    """A scorer that threads take in turn: each batch has all cores to itself."""
 
     def __init__(self, scorer: WindowScorer) -> None:
         self._scorer = scorer
