@@ -72,3 +72,16 @@ def test_a_detector_scores_the_same_in_parts(two_threads):
         assert list(gates) == list(whole_gates)
         for name, rows in gates.items():
             np.testing.assert_allclose(rows, whole_gates[name], rtol=1e-5, atol=1e-5)
+
+
+def test_large_models_are_scored_whole(two_threads, monkeypatch):
+    model = detector()
+    sizes = []
+    monkeypatch.setattr(
+        model, "_score_part", lambda batch: (sizes.append(len(batch)) or batch[:, 0], {})
+    )
+    clips = np.zeros((16, 9_000), np.float32)
+    model.score_windows(clips)
+    monkeypatch.setattr("loradar.detector.model.SMALL", 1_000)
+    model.score_windows(clips)
+    assert sizes == [8, 8, 16]

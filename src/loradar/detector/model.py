@@ -25,6 +25,9 @@ from loradar.moe_lora import MoeLora, MoeLoraConfig
 SPOOF, BONAFIDE = 0, 1
 #: What `Detector.set_precision` takes.
 PRECISIONS = ("float32", "bfloat16", "int8")
+#: Parameters up to which a batch on a processor is scored in parts side by side. Threads share the
+#: products of larger models well, and Ctrl-C would have to wait for a part.
+SMALL = 30_000_000
 _MODEL = "encoder.model."  # before the names of the encoder's own tensors
 
 
@@ -217,8 +220,10 @@ class Detector(nn.Module):
         gates : dict
             Router -> mean gates [B, E].
         """
-        on_processor = next(self.parameters()).device.type == "cpu"
-        return side_by_side(self._score_part, batch) if on_processor else self._score_part(batch)
+        size = sum(parameter.numel() for parameter in self.parameters())
+        if size > SMALL or next(self.parameters()).device.type != "cpu":
+            return self._score_part(batch)
+        return side_by_side(self._score_part, batch)
 
     @torch.inference_mode()
     def _score_part(self, batch: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
