@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -120,3 +122,37 @@ def test_arrays_of_another_shape_are_refused(model, samples):
         judge(model, samples)
     with pytest.raises(InputError, match="channels"):
         judge(model, np.ones(9), channels="both")
+
+
+def test_reading_goes_on_while_a_batch_is_scored(files, spoken):
+    whole = list(detect_batched(Model(Loudness(), None, ""), files, scanner=Scanner(Loudness(), 7)))
+    scoring, read_on = threading.Event(), threading.Event()
+
+    class Slow(Loudness):
+        def score_windows(self, batch):
+            scoring.set()
+            assert read_on.wait(60)
+            return super().score_windows(batch)
+
+    scanner = Scanner(Slow(), 2, ahead=True)
+    scan = scanner.open()
+    scanner.push(scan, spoken(0.9, 0))  # a batch, and not two
+    assert scoring.wait(60) and not scan.scores  # and here we are all the same
+    read_on.set()
+    scanner.close(scan)
+    scanner.flush()
+    assert scan.done and len(scan.scores) == len(scan.starts)
+
+    model = Model(Loudness(), None, "")
+    ahead = list(detect_batched(model, files, scanner=Scanner(model.detector, 7, ahead=True)))
+    assert [(v.verdict, v.score) for v in ahead] == [(v.verdict, v.score) for v in whole]
+
+
+def test_an_error_of_the_detector_comes_through_from_its_thread(files):
+    class Broken(Loudness):
+        def score_windows(self, batch):
+            raise RuntimeError("broken")
+
+    model = Model(Broken(), None, "")
+    with pytest.raises(RuntimeError, match="broken"):
+        list(detect_batched(model, files, scanner=Scanner(model.detector, 2, ahead=True)))

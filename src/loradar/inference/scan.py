@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ CALL_SECONDS = 120.0
 CALL_CORRELATION = 0.5
 _LEVEL = SAMPLE_RATE // 20
 _QUIET = 1e-6  # power of a channel without a speaker: -60 dB
+
+_Scored = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Scanner:
         Samples from window to window; default: two thirds of a window.
     first : bool
         Score the first window of each recording alone.
+    ahead : bool
+        Score each full batch in a thread of its own while the caller reads and measures the next.
 
     Examples
     --------
@@ -97,12 +102,15 @@ class Scanner:
         hop: int | None = None,
         *,
         first: bool = False,
+        ahead: bool = False,
     ) -> None:
         self.detector = detector
         self.batch_size = batch_size
         self.hop = hop or usual_hop(detector.window)
         self.first = first
         self._queue: list[tuple[Scan, np.ndarray]] = []
+        self._pool = ThreadPoolExecutor(1, "scan") if ahead else None
+        self._running: tuple[list[tuple[Scan, np.ndarray]], Future[_Scored]] | None = None
         self._nothing: tuple[float, dict[str, np.ndarray]] | None = None
 
     def open(self) -> Scan:
@@ -125,11 +133,29 @@ class Scanner:
 
     def flush(self) -> None:
         """Score the windows that wait."""
-        if not self._queue:
-            return
+        self._start()
+        self._collect()
+
+    def _start(self) -> None:
+        """Begin to score the windows that wait, once those before them have their scores."""
+        self._collect()
         queue, self._queue = self._queue, []
         pieces = [piece for _, piece in queue if piece.any()]
-        found = iter(_rows(*self.detector.score_windows(np.stack(pieces))) if pieces else ())
+        found: Future[_Scored] = Future()
+        if not pieces:
+            found.set_result((np.zeros(0), {}))
+        elif self._pool is None:
+            found.set_result(self.detector.score_windows(np.stack(pieces)))
+        else:
+            found = self._pool.submit(self.detector.score_windows, np.stack(pieces))
+        self._running = queue, found
+
+    def _collect(self) -> None:
+        """Hand out the scores of the batch under way."""
+        if self._running is None:
+            return
+        (queue, scored), self._running = self._running, None
+        found = _rows(*scored.result())
         for scan, piece in queue:
             score, gates = next(found) if piece.any() else self._of_nothing()
             scan.scores.append(score)
@@ -150,7 +176,9 @@ class Scanner:
             scan.starts.append(start)
             self._queue.append((scan, piece))
             if len(self._queue) >= self.batch_size:
-                self.flush()
+                self._start()
+                if self._pool is None:
+                    self._collect()
 
 
 def _rows(

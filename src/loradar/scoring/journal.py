@@ -104,7 +104,7 @@ def score_files(
     }
     journal = _Journal(journal_of(out), run)
     before, errors = journal.files, journal.errors
-    scanner = Scanner(model.detector, batch_size, first=first)
+    scanner = Scanner(model.detector, batch_size, first=first, ahead=True)
     done = before
     if progress is not None:
         progress(done)
