@@ -79,19 +79,15 @@ fi
 
 final=$runs/detector
 if [ $recipe = embedded_labelled ]; then
-    # Trained on with further speech and its copies; a spectrogram CNN, trained by itself, stands beside it.
-    if [ ! -e $runs/further_detector/README.md ]; then
-        "$bin/loradar" train recipes/embedded_further.yaml -o $runs/further_detector \
-            $(resume $runs/further_detector/recipe.yaml)
-    fi
+    # A spectrogram CNN, trained by itself, stands beside it.
     final=$runs/joined
-    scale=1.0
+    scale=1.5
     if [ ! -e $runs/branch/README.md ]; then
         "$bin/loradar" train recipes/embedded_branch.yaml -o $runs/branch \
             $(resume $runs/branch/recipe.yaml)
     fi
     if [ ! -e $final/config.json ]; then
-        "$bin/python" tools/add_branch.py $runs/further_detector $runs/branch --scale $scale -o $final
+        "$bin/python" tools/add_branch.py $runs/detector $runs/branch --scale $scale -o $final
     fi
 fi
 
@@ -108,9 +104,8 @@ if ! grep -qs thresholds $final/calibration.json; then
             fi
         done
         "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
-        "$bin/loradar" grid recipes/grids/folds_further.yaml -o runs/folds_embedded
         "$bin/loradar" grid recipes/grids/folds_branch.yaml -o runs/folds_embedded
-        beside=(--variant moe_lora_further --branch "spectrogram_cnn_further=$scale")
+        beside=(--branch "spectrogram_cnn_further=$scale")
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
             --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \

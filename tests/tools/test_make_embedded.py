@@ -104,16 +104,14 @@ def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path
     code, calls, told = make(speech=tmp_path, clones=tmp_path)
     assert code == 0, told
     crossfit = "tools/crossfit_scores.py runs/folds_embedded --on ../shared/speech/labelled.csv"
-    beside = "--variant moe_lora_further --branch spectrogram_cnn_further=1.0"
+    beside = "--branch spectrogram_cnn_further=1.5"
     starts = [
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
-        "loradar train recipes/embedded_further.yaml -o runs/embedded/further_detector",
         "loradar train recipes/embedded_branch.yaml -o runs/embedded/branch",
-        "tools/add_branch.py runs/embedded/further_detector runs/embedded/branch --scale 1.0",
+        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 1.5",
         "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
         "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
         "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
-        "loradar grid recipes/grids/folds_further.yaml -o runs/folds_embedded",
         "loradar grid recipes/grids/folds_branch.yaml -o runs/folds_embedded",
         f"{crossfit} {beside} --conditions",
         f"{crossfit} {beside} --split eval",

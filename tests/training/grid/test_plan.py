@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from loradar.errors import ConfigError, InputError
-from loradar.evaluation.suites.mini import FOLDS, HUMAN
 from loradar.training.grid.plan import read_grid
 from loradar.training.recipe import parse_recipe
 
@@ -110,19 +109,3 @@ def test_files_that_are_missing(grid_values, write_grid, tmp_path):
     (tmp_path / "grid.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not a YAML grid"):
         read_grid(tmp_path / "grid.yaml")
-
-
-def test_siblings_trained_on_further_hear_nothing_of_the_groups_left_out():
-    root = Path(__file__).resolve().parents[3]
-    cells = read_grid(root / "recipes" / "grids" / "folds_further.yaml")
-    assert [cell.fold for cell in cells] == ["A", "B"]
-    neural = {"A": {"gan"}, "B": {"istft", "flow", "codec"}}
-    for cell in cells:
-        recipe = cell.recipe
-        assert f"/{cell.fold}/" in recipe["start"]
-        assert recipe["encoder"]["id"] == f"runs/encoder_{cell.fold.lower()}"
-        *copies, labelled = recipe["data"]["also"]
-        assert set(labelled["train"]["group"]) == {HUMAN, *FOLDS[cell.fold]}
-        assert labelled["train"]["split"] == "train"
-        families = {f for part in [recipe["data"], *copies] for f in part["train"]["family"]}
-        assert families & {"gan", "istft", "flow", "codec"} == neural[cell.fold]
