@@ -2,11 +2,11 @@
 """Bring clips that a table names out of clones of their repositories.
 
 python tools/bring_clips.py results/reserved/clips.csv --clones path/to/clones -o runs/reserved
-python tools/bring_clips.py recipes/further_speech.csv --clones path/to/clones -o runs/further
+python tools/bring_clips.py results/further_speech/clips.csv --clones path/to/clones -o runs/further
 
 A table names each clip by its repository and the id of its content there (a git blob), so no
 recording is in this one: the first those reserved for evaluation (never for training, calibration
-or choosing), the second the human speech that the embedded detector hears besides LibriSpeech. For
+or choosing), the second human speech under free licences (docs/embedded.md, what was tried). For
 each repository a clone, bare or not, is wanted below ``--clones``, at OWNER/NAME, OWNER+NAME or
 OWNER+NAME/repo. Writes the clips and ``manifest.csv``.
 """

@@ -1,7 +1,5 @@
 #!/usr/bin/env bash
-# Makes the embedded encoder and detector anew:
-#   make embedded SPEECH=path/to/LibriSpeech CLONES=path/to/clones
-# CLONES: of the repositories that recipes/further_speech.csv names.
+# Makes the embedded encoder and detector anew: `make embedded SPEECH=path/to/LibriSpeech`.
 # A step whose result is complete is skipped, one that was stopped goes on: after a kill, give the
 # same command again. All that is made lies in runs/embedded; the last step puts it into the package.
 set -euo pipefail
@@ -16,25 +14,16 @@ say() { printf '== %s\n' "$*" >&2; }
 # `resume FILE`: the option, where a run has left FILE.
 resume() { if [ -e "$1" ]; then echo --resume; fi; }
 
-labelled=../shared/speech/labelled.csv
-recipe=embedded
-if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
-
-say "1/9 speech"
+say "1/8 speech"
 if [ ! -e $runs/speech.csv ]; then
     if [ ! -d "${SPEECH:-}" ]; then
         echo "where is LibriSpeech test-clean? make embedded SPEECH=path/to/LibriSpeech" >&2
         exit 2
     fi
-    if [ $recipe = embedded_labelled ] && [ ! -d "${CLONES:-}" ]; then
-        echo "where are clones of the repositories that recipes/further_speech.csv names?" \
-            "make embedded SPEECH=path/to/LibriSpeech CLONES=path/to/clones" >&2
-        exit 2
-    fi
     "$bin/python" tools/speech_manifest.py "$SPEECH" -o $runs/speech.csv
 fi
 
-say "2/9 vocoders, where their weights are not installed"
+say "2/8 vocoders, where their weights are not installed"
 for family in istft gan flow codec; do
     if [ ! -e "src/loradar/vocoders/weights/$family.safetensors" ]; then
         folder=$runs/vocoder_$family
@@ -44,34 +33,28 @@ for family in istft gan flow codec; do
     fi
 done
 
-say "3/9 copies"
+say "3/8 copies"
 # Exit code 1: some clips were left out (skipped.csv says why); the manifest is complete.
 "$bin/loradar" corpus copies $runs/speech.csv -o $runs/copies --attacks $attacks --per-clip 6 \
     --seconds 4 || [ $? -eq 1 ]
 
-say "4/9 further human speech and its copies"
-if [ $recipe = embedded_labelled ]; then
-    if [ ! -e $runs/further_speech/manifest.csv ]; then
-        "$bin/python" tools/bring_clips.py recipes/further_speech.csv --clones "$CLONES" \
-            -o $runs/further_speech
-    fi
-    "$bin/loradar" corpus copies $runs/further_speech/manifest.csv -o $runs/further \
-        --attacks $attacks --per-clip 6 --seconds 4 || [ $? -eq 1 ]
-fi
+labelled=../shared/speech/labelled.csv
+recipe=embedded
+if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
 
-say "5/9 copies of the labelled human clips"
+say "4/8 copies of the labelled human clips"
 if [ $recipe = embedded_labelled ]; then
     "$bin/loradar" corpus copies "$labelled" --where label=bonafide --where split=train \
         -o $runs/own --attacks $attacks --per-clip 6 --seed 1 || [ $? -eq 1 ]
 fi
 
-say "6/9 encoder"
+say "5/8 encoder"
 if [ ! -e $runs/encoder/README.md ]; then
     "$bin/loradar" pretrain recipes/embedded_encoder.yaml -o $runs/encoder \
         $(resume $runs/encoder/recipe.yaml)
 fi
 
-say "7/9 detector ($recipe)"
+say "6/8 detector ($recipe)"
 if [ ! -e $runs/detector/README.md ]; then
     "$bin/loradar" train recipes/$recipe.yaml -o $runs/detector \
         $(resume $runs/detector/recipe.yaml)
@@ -81,7 +64,7 @@ final=$runs/detector
 if [ $recipe = embedded_labelled ]; then
     # A spectrogram CNN, trained by itself, stands beside it.
     final=$runs/joined
-    scale=1.5
+    scale=1.0
     if [ ! -e $runs/branch/README.md ]; then
         "$bin/loradar" train recipes/embedded_branch.yaml -o $runs/branch \
             $(resume $runs/branch/recipe.yaml)
@@ -91,7 +74,7 @@ if [ $recipe = embedded_labelled ]; then
     fi
 fi
 
-say "8/9 calibration"
+say "7/8 calibration"
 if ! grep -qs thresholds $final/calibration.json; then
     if [ $recipe = embedded ]; then
         "$bin/loradar" calibrate $final --on $runs/copies/manifest.csv --where split=dev
@@ -105,7 +88,7 @@ if ! grep -qs thresholds $final/calibration.json; then
         done
         "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
         "$bin/loradar" grid recipes/grids/folds_branch.yaml -o runs/folds_embedded
-        beside=(--branch "spectrogram_cnn_further=$scale")
+        beside=(--branch "spectrogram_cnn_grafts=$scale")
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
             --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
         "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
@@ -115,5 +98,5 @@ if ! grep -qs thresholds $final/calibration.json; then
     fi
 fi
 
-say "9/9 into the package"
+say "8/8 into the package"
 "$bin/python" tools/install_embedded.py $runs/encoder $final

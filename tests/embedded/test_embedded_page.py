@@ -98,15 +98,23 @@ def test_the_siblings_that_calibrate():
         ("with the CNN of labelled clips", "pair"),
         ("and the CNN of copies", "three"),
         ("with the CNN of labelled clips and copies (three seeds)", "grafts"),
+        ("sibling of the headline (three seeds)", "headline"),
+        ("with the CNN of labelled clips and copies, as ships (three seeds)", "headline_grafts"),
+        ("with the CNN that heard further speech", "further_speech"),
+        ("that CNN alone", "further_speech_cnn"),
     ],
 )
 def test_the_rows_of_cnns_with_copies(name, run):
     folder = RESULTS / "embedded" / "left_out" / run
+    seeds = [3, 3] if run in ("grafts", "headline", "headline_grafts") else [1, 1]
+    if run.startswith("further_speech"):
+        part = "cnn" if run.endswith("cnn") else "with_sibling"
+        folder, seeds = RESULTS / "further_speech" / "left_out" / part, [2, 1]
     both = [
         [json.loads(path.read_text()) for path in sorted((folder / fold).glob("**/suite.json"))]
         for fold in "AB"
     ]
-    assert [len(reports) for reports in both] == ([3, 3] if run == "grafts" else [1, 1])
+    assert [len(reports) for reports in both] == seeds
     rates = []
     for part in ("matched", "all", "pair_disjoint"):
         groups = [
@@ -168,3 +176,36 @@ def test_what_ships():
     for name, key in {**names, "telephone": "telephone", "noise 10 dB": "noise_10_db"}.items():
         rates = [100 * report[key]["eer_tie_safe"] for report in (then, now)]
         assert f"| {name} (heard, pooled) | {rates[0]:.1f} | {rates[1]:.1f} |" in page
+
+
+def test_what_further_speech_costs():
+    page = PAGE.read_text(encoding="utf-8")
+    sides = (RESULTS / "embedded", RESULTS / "further_speech")
+    heard = [json.loads((side / "heard.json").read_text()) for side in sides]
+    found = [json.loads((side / "conditions.json").read_text())["by_condition"] for side in sides]
+
+    def row(name, rates):
+        return f"| {name} | {' | '.join(f'{100 * rate:.1f}' for rate in rates)} |"
+
+    rows = [
+        row(f"heard, {name}", [report[part]["ood_average"]["eer_tie_safe"] for report in heard])
+        for part, name in (("matched", "matched"), ("all", "all clips"))
+    ]
+    names = {"clean": "clean", "MP3 64k": "mp3_64k", "Opus 64k": "opus_64k", "room": "room"}
+    names |= {"telephone": "telephone", "noise 10 dB": "noise_10_db"}
+    rows += [row(name, [r[key]["eer_tie_safe"] for r in found]) for name, key in names.items()]
+    unsure = []
+    for side in sides:
+        corpora = [
+            json.loads((side / f"alarms_{name}.json").read_text())["all"]
+            for name in ("korean", "wake_word")
+        ]
+        assert all(corpus["flagged"]["count"] == 0 for corpus in corpora)
+        unsure.append(
+            "{} of {}".format(
+                *(sum(corpus["uncertain"][key] for corpus in corpora) for key in ("count", "of"))
+            )
+        )
+    rows.append(f"| ten minutes of people, UNCERTAIN | {' | '.join(unsure)} |")
+    for line in rows:
+        assert line in page, line

@@ -47,7 +47,7 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
         ("copies_families", 15),
         ("copies_folds", 12),
         ("folds_baselines", 6),
-        ("folds_branch", 18),
+        ("folds_branch", 14),
         ("folds_branch_copies", 6),
     ],
 )
