@@ -91,6 +91,10 @@ def crossfit(
             beside = folder / name / suite.parent.relative_to(folder / variant)
             detector = join(detector, load_detector(beside), scale)
         kept = clips[[name for name in COLUMNS if name in clips]]
+        if "speaker" in kept:
+            # A clip whose speaker is not known is one speaker's in all its trials, so that halves
+            # by speaker never have it on both sides.
+            kept = kept.assign(speaker=kept["speaker"].where(kept["speaker"] != "", kept["path"]))
         for condition in conditions:
             audio = (under(condition, load_audio(p), SAMPLE_RATE, str(p)) for p in clips["path"])
             scores = [clip.score for clip in score_clips(detector, audio)]

@@ -26,6 +26,7 @@ def benchmark(tiny_corpus, tmp_path):
     table["group"] = np.where(real, HUMAN, np.array(GROUPS, object)[turns % len(GROUPS)])
     table["split"] = np.array(["train", "dev", "eval"], object)[turns // 2 % 3]
     table["matched"], table["pair_id"] = "yes", ""
+    table.loc[~real & (turns % 4 < 2), "speaker"] = ""
     table.to_csv(tmp_path / "table.csv", index=False)
     return tmp_path / "table.csv"
 
@@ -66,6 +67,11 @@ def test_each_clip_counts_under_each_condition(crossfit, benchmark, tiny_model, 
     assert sizes.nunique() == 1
     by_clip = found.groupby(found["path"].str.rpartition(":")[2])["score"]
     assert (by_clip.nunique() == 3).all()
+    # Known or not, a speaker is the same in all trials of a clip, and no two unknown ones are.
+    table = pd.read_csv(benchmark, keep_default_na=False).set_index("path")["speaker"]
+    clips = found["path"].str.rpartition(":")[2]
+    known = clips.map(table).replace("", np.nan)
+    assert list(found["speaker"]) == list(known.fillna(clips))
     assert crossfit.main([*given[:-1], "hail", "-o", str(out)]) == 2
 
 
