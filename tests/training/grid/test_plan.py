@@ -44,6 +44,7 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
         ("headline_whisper", 56),
         ("headline_embedded", 56),
         ("ablation_embedded", 154),
+        ("encoders", 26),
         ("copies_families", 15),
         ("copies_folds", 12),
         ("folds_baselines", 6),
