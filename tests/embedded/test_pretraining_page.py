@@ -23,9 +23,7 @@ def judged(name, kind):
     """Equal error rate in percent and cross-entropy in nats, means of two inner folds."""
     paths = sorted((ENCODERS / f"{name}.{kind}").glob("*/0/suite.json"))
     assert [path.parents[1].name for path in paths] == ["A-gan-vocoder", "A-parallel-tts"]
-    blocks = [
-        next(iter(json.loads(path.read_text())["matched"]["ood"].values())) for path in paths
-    ]
+    blocks = [next(iter(json.loads(path.read_text())["matched"]["ood"].values())) for path in paths]
     error = mean(100 * block["eer_tie_safe"] for block in blocks)
     return [f"{error:.1f}", f"{mean(block['cross_entropy'] for block in blocks):.3f}"]
 
