@@ -78,3 +78,20 @@ def test_no_clip_is_of_the_speech_that_was_trained_on(clips):
     known = clips[clips["known_speaker"] == "yes"]
     assert set(known["label"]) == {"bonafide"} and len(known) < 60
     assert not clips["repository"].isin(["hooria-malik/speech-preprocessing-librispeech"]).any()
+
+
+def test_what_further_speech_did_there(clips):
+    page = (RESULTS.parent / "docs" / "embedded.md").read_text(encoding="utf-8")
+    rates = [rate(clips, score) for score in ("score", "further_score")]
+    assert f"| reserved pages | {rates[0]:.1f} | {rates[1]:.1f} |" in page
+
+
+def test_further_speech_is_free_to_use_and_none_of_it_reserved(clips):
+    table = pd.read_csv(RESULTS / "further_speech" / "clips.csv", keep_default_na=False)
+    assert table["split"].value_counts().to_dict() == {"train": 1_488, "dev": 249}
+    assert set(table["licence"]) == {"CC-BY-4.0", "CC0-1.0", "MIT"}
+    assert set(table["label"]) == {"bonafide"} and not table["path"].duplicated().any()
+    speakers = table.groupby("split")["speaker"].unique()
+    assert not set(speakers["train"]) & set(speakers["dev"])
+    assert not set(table["repository"]) & set(clips["repository"])
+    assert not set(table["blob"]) & set(clips["blob"])
