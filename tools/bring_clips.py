@@ -3,12 +3,14 @@
 
 python tools/bring_clips.py results/reserved/clips.csv --clones path/to/clones -o runs/reserved
 python tools/bring_clips.py results/further_speech/clips.csv --clones path/to/clones -o runs/further
+python tools/bring_clips.py results/pages/clips.csv --clones path/to/clones -o runs/embedded/pages
 
 A table names each clip by its repository and the id of its content there (a git blob), so no
 recording is in this one: the first those reserved for evaluation (never for training, calibration
-or choosing), the second human speech under free licences (docs/embedded.md, what was tried). For
-each repository a clone, bare or not, is wanted below ``--clones``, at OWNER/NAME, OWNER+NAME or
-OWNER+NAME/repo. Writes the clips and ``manifest.csv``.
+or choosing), the second human speech under free licences (docs/embedded.md, what was tried), the
+third people and synthesisers of demo pages to train and choose on. For each repository a clone,
+bare or not, is wanted below ``--clones``, at OWNER/NAME, OWNER+NAME or OWNER+NAME/repo. Writes the
+clips and ``manifest.csv``.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from loradar.errors import InputError
 from loradar.files import atomic_path
 
 #: Columns of a table that its manifest keeps, where it has them.
-KEPT = ("label", "attack", "kind", "speaker", "corpus", "language", "pair_id", "matched", "licence")
+KEPT = (
+    *("label", "attack", "kind", "group", "copy", "speaker", "corpus", "language", "pair_id"),
+    *("matched", "licence", "repository"),
+)
 
 
 def bring(table: pd.DataFrame, clones: Path, out: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import soundfile as sf
 
 
@@ -62,6 +63,36 @@ def test_a_model_learns_its_calibration_from_scores_of_models_like_it(
     assert priced.code == 2 and "without --cost" in priced.err
     both = loradar("calibrate", model, "--learn-on", scores, "--on", scores)
     assert both.code == 2 and "--on MANIFEST, or" in both.err
+
+
+def test_a_model_is_calibrated_under_conditions_too(loradar, tiny_model, tiny_corpus, tmp_path):
+    saved = tmp_path / "scores.csv"
+    asked = ["calibrate", tiny_model, "--on", tiny_corpus, "--where", "split=*", "--dry-run"]
+    plain = json.loads(loradar(*asked, "--json").out)
+    ended = loradar(*asked, "--json", "--conditions", "telephone", "--save-scores", saved)
+    assert ended.code == 0, ended.err
+    report = json.loads(ended.out)
+    for half in ("fitted", "checked"):
+        assert report[half] == {name: 2 * count for name, count in plain[half].items()}
+    trials = pd.read_csv(saved, keep_default_na=False)
+    assert set(trials["condition"]) == {"clean", "telephone"}
+    one = trials[trials["condition"] == "clean"]["path"].str.removeprefix("clean:")
+    other = trials[trials["condition"] == "telephone"]["path"].str.removeprefix("telephone:")
+    assert one.tolist() == other.tolist() and (trials["speaker"] != "").all()
+    scores = trials["score"].to_numpy()
+    assert not np.allclose(scores[: len(one)], scores[len(one) :])
+    again = loradar("calibrate", tiny_model, "--learn-on", saved, "--dry-run", "--json")
+    assert json.loads(again.out)["calibration"] == report["calibration"]
+
+
+def test_conditions_want_clips(loradar, tiny_model, tiny_corpus, tmp_path):
+    scores = tmp_path / "scores.csv"
+    scores.write_text("path,label,speaker,score\na.wav,spoof,s,1\n")
+    for model, where in ((tiny_model, ["--learn-on", scores]), (scores, [])):
+        ended = loradar("calibrate", model, *where, "--conditions", "telephone")
+        assert ended.code == 2 and "--on MANIFEST" in ended.err
+    ended = loradar("calibrate", tiny_model, "--on", tiny_corpus, "--conditions", "tin_can")
+    assert ended.code == 2 and "no condition is called 'tin_can'" in ended.err
 
 
 def test_too_few_clips_are_a_plain_error(loradar, tiny_model, tiny_corpus):

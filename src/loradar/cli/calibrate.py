@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from loradar.corpora.manifest import Manifest
     from loradar.evaluation.calibration import Calibration
     from loradar.evaluation.crossfit import Costs
 
@@ -86,6 +87,19 @@ def calibrate(
         metavar="SCORES",
         help="A model with --learn-on: fit on all of that, and check on this score file.",
     ),
+    conditions: str | None = typer.Option(
+        None,
+        "--conditions",
+        metavar="LIST|all",
+        help="A model with --on: learn on each clip as it is and under these, too: mp3_64k, "
+        "telephone, noise_10_db, ...",
+    ),
+    save_scores: Path | None = typer.Option(
+        None,
+        "--save-scores",
+        metavar="FILE",
+        help="A model with --on: write the scores it was fitted on, for --learn-on.",
+    ),
     use: Path | None = typer.Option(
         None, "--use", metavar="FILE", help="SCORES: apply a saved calibration; needs no labels."
     ),
@@ -104,6 +118,7 @@ def calibrate(
     other; verdicts are kept to what is right often enough. A score file: each half by the other.
 
     Example: `loradar calibrate runs/mine --on calls.csv --where split=dev`;
+    `loradar calibrate runs/mine --on calls.csv --conditions telephone,noise_10_db`;
     `loradar calibrate loradar/embedded --on calls.csv -o runs/for_calls`;
     `loradar calibrate runs/mine --learn-on left_out_scores.csv`;
     `loradar calibrate scores.csv -o calibrated.csv --cost 0.05,1,10 --plot calibration.png`
@@ -114,10 +129,12 @@ def calibrate(
     from loradar.cli.console import note, write_output
     from loradar.cli.filters import parse_where
     from loradar.cli.sources import read_source
-    from loradar.cli.trials import file_trials, filtered, is_model, keep_rows, model_trials
+    from loradar.cli.trials import check_target, file_trials, filtered, is_model, keep_rows
     from loradar.embedded import detector_folder, names_detector
     from loradar.errors import InputError
+    from loradar.evaluation.conditions import choose_conditions
     from loradar.evaluation.fitting import fit_and_check
+    from loradar.evaluation.scorefile import write_scores
     from loradar.files import write_json
 
     if not is_model(model):
@@ -127,6 +144,8 @@ def calibrate(
             raise InputError("--dry-run is for models: without -o a score file stays as it is")
         if check_on is not None or right is not None:
             raise InputError("--check-on and --right are for models: a score file gets no verdicts")
+        if conditions is not None or save_scores is not None:
+            raise InputError("--conditions and --save-scores are for models with --on MANIFEST")
         _scores(
             model,
             on,
@@ -150,6 +169,10 @@ def calibrate(
         raise InputError("--use, --save and --plot are for score files")
     if check_on is not None and (learn_on is None or cost):
         raise InputError("--check-on goes with --learn-on, and without --cost")
+    if on is None and (conditions is not None or save_scores is not None):
+        raise InputError("--conditions and --save-scores go with --on MANIFEST")
+    check_target(save_scores, ".csv", ".csv.gz")
+    names = choose_conditions((conditions or "clean").split(","))
     costs = parse_costs(cost) if cost else []
     source = detector_folder() if names_detector(model) else model
     target = None if dry_run else _target(source, out)
@@ -159,9 +182,10 @@ def calibrate(
         if check_on is not None:
             check = keep_rows(file_trials(check_on, None, None), parse_where(where), check_on)
     elif on is not None:
-        conditions = {"split": ["dev"], **parse_where(where)}
-        clips = filtered(read_source(on, corpus), conditions)
-        trials = model_trials(model, clips, windows="all", batch_size=16)
+        clips = filtered(read_source(on, corpus), {"split": ["dev"], **parse_where(where)})
+        trials = _scored(model, clips, names, by or "speaker")
+        if save_scores is not None:
+            write_scores(save_scores, trials)
     calibration, report = fit_and_check(
         trials, by=by or "speaker", right=right or 0.9, method=method or "logistic", check=check
     )
@@ -176,6 +200,28 @@ def calibrate(
         write_output("\n".join(_lines(report, calibration.to_dict())))
     if target is not None:
         note(f"wrote {target / CALIBRATION if out is None else target}")
+
+
+def _scored(model: Path, clips: Manifest, conditions: list[str], by: str) -> pd.DataFrame:
+    """Score the clips under each condition; a trial's path begins with its condition."""
+    import pandas as pd
+
+    from loradar.cli.console import note
+    from loradar.cli.trials import model_trials
+
+    found = []
+    for name in conditions:
+        if len(conditions) > 1:
+            note(f"condition {name}")
+        trials = model_trials(model, clips, windows="all", batch_size=16, condition=name)
+        if len(conditions) > 1:
+            if by in trials:
+                # A clip whose name is not known stays on one side under all conditions.
+                unknown = trials[by].fillna("").astype(str) == ""
+                trials[by] = trials[by].where(~unknown, trials["path"])
+            trials = trials.assign(path=f"{name}:" + trials["path"], condition=name)
+        found.append(trials)
+    return pd.concat(found, ignore_index=True)
 
 
 def _scores(
