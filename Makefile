@@ -26,7 +26,7 @@ demo: setup
 
 # Hours on a CPU; skips what is complete and goes on where it was stopped (docs/embedded.md).
 embedded: setup
-	BIN=$(BIN) SPEECH='$(SPEECH)' tools/make_embedded.sh
+	BIN=$(BIN) SPEECH='$(SPEECH)' CLONES='$(CLONES)' tools/make_embedded.sh
 
 # A process of one thread for each core; the tests of a file share one, and with it their fixtures.
 test: setup

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the embedded encoder and detector anew: `make embedded SPEECH=path/to/LibriSpeech`.
+# Makes the embedded encoder and detector anew:
+# `make embedded SPEECH=path/to/LibriSpeech CLONES=path/to/clones`.
 # A step whose result is complete is skipped, one that was stopped goes on: after a kill, give the
 # same command again. All that is made lies in runs/embedded; the last step puts it into the package.
 set -euo pipefail
@@ -14,7 +15,7 @@ say() { printf '== %s\n' "$*" >&2; }
 # `resume FILE`: the option, where a run has left FILE.
 resume() { if [ -e "$1" ]; then echo --resume; fi; }
 
-say "1/8 speech"
+say "1/9 speech"
 if [ ! -e $runs/speech.csv ]; then
     if [ ! -d "${SPEECH:-}" ]; then
         echo "where is LibriSpeech test-clean? make embedded SPEECH=path/to/LibriSpeech" >&2
@@ -23,7 +24,7 @@ if [ ! -e $runs/speech.csv ]; then
     "$bin/python" tools/speech_manifest.py "$SPEECH" -o $runs/speech.csv
 fi
 
-say "2/8 vocoders, where their weights are not installed"
+say "2/9 vocoders, where their weights are not installed"
 for family in istft gan flow codec; do
     if [ ! -e "src/loradar/vocoders/weights/$family.safetensors" ]; then
         folder=$runs/vocoder_$family
@@ -33,7 +34,7 @@ for family in istft gan flow codec; do
     fi
 done
 
-say "3/8 copies"
+say "3/9 copies"
 # Exit code 1: some clips were left out (skipped.csv says why); the manifest is complete.
 "$bin/loradar" corpus copies $runs/speech.csv -o $runs/copies --attacks $attacks --per-clip 6 \
     --seconds 4 || [ $? -eq 1 ]
@@ -42,19 +43,29 @@ labelled=../shared/speech/labelled.csv
 recipe=embedded
 if [ -e "$labelled" ]; then recipe=embedded_labelled; fi
 
-say "4/8 copies of the labelled human clips"
+say "4/9 copies of the labelled human clips"
 if [ $recipe = embedded_labelled ]; then
     "$bin/loradar" corpus copies "$labelled" --where label=bonafide --where split=train \
         -o $runs/own --attacks $attacks --per-clip 6 --seed 1 || [ $? -eq 1 ]
 fi
 
-say "5/8 encoder"
+say "5/9 clips of demo pages"
+if [ $recipe = embedded_labelled ] && [ ! -e $runs/pages/manifest.csv ]; then
+    if [ ! -d "${CLONES:-}" ]; then
+        echo "where are clones of the repositories that results/pages/clips.csv names?" \
+            "make embedded CLONES=path/to/clones (tools/bring_clips.py says how they may lie)" >&2
+        exit 2
+    fi
+    "$bin/python" tools/bring_clips.py results/pages/clips.csv --clones "$CLONES" -o $runs/pages
+fi
+
+say "6/9 encoder"
 if [ ! -e $runs/encoder/README.md ]; then
     "$bin/loradar" pretrain recipes/embedded_encoder.yaml -o $runs/encoder \
         $(resume $runs/encoder/recipe.yaml)
 fi
 
-say "6/8 detector ($recipe)"
+say "7/9 detector ($recipe)"
 if [ ! -e $runs/detector/README.md ]; then
     "$bin/loradar" train recipes/$recipe.yaml -o $runs/detector \
         $(resume $runs/detector/recipe.yaml)
@@ -62,41 +73,36 @@ fi
 
 final=$runs/detector
 if [ $recipe = embedded_labelled ]; then
-    # A spectrogram CNN, trained by itself, stands beside it.
+    # It goes on with the demo pages; a spectrogram CNN, trained by itself, stands beside it.
     final=$runs/joined
-    scale=1.0
+    if [ ! -e $runs/detector_pages/README.md ]; then
+        "$bin/loradar" train recipes/embedded_pages.yaml -o $runs/detector_pages \
+            $(resume $runs/detector_pages/recipe.yaml)
+    fi
     if [ ! -e $runs/branch/README.md ]; then
         "$bin/loradar" train recipes/embedded_branch.yaml -o $runs/branch \
             $(resume $runs/branch/recipe.yaml)
     fi
     if [ ! -e $final/config.json ]; then
-        "$bin/python" tools/add_branch.py $runs/detector $runs/branch --scale $scale -o $final
+        "$bin/python" tools/add_branch.py $runs/detector_pages $runs/branch --scale 1.0 -o $final
     fi
 fi
 
-say "7/8 calibration"
+say "8/9 calibration"
 if ! grep -qs thresholds $final/calibration.json; then
     if [ $recipe = embedded ]; then
         "$bin/loradar" calibrate $final --on $runs/copies/manifest.csv --where split=dev
     else
-        # On attacks that models like it left out, each with the encoder that never heard them.
-        for fold in a b; do
-            if [ ! -e runs/encoder_$fold/README.md ]; then
-                "$bin/loradar" pretrain recipes/encoder_$fold.yaml -o runs/encoder_$fold \
-                    $(resume runs/encoder_$fold/recipe.yaml)
-            fi
-        done
-        "$bin/loradar" grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded
-        "$bin/loradar" grid recipes/grids/folds_branch.yaml -o runs/folds_embedded
-        beside=(--branch "spectrogram_cnn_grafts=$scale")
-        "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
-            --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room -o $runs/crossfit_dev.csv
-        "$bin/python" tools/crossfit_scores.py runs/folds_embedded --on "$labelled" "${beside[@]}" \
-            --split eval -o $runs/crossfit_eval.csv
-        "$bin/loradar" calibrate $final --right 0.97 --learn-on $runs/crossfit_dev.csv \
-            --check-on $runs/crossfit_eval.csv
+        # On pages and people that it never heard, half of which would do; then on all of them.
+        "$bin/loradar" calibrate $final --on $runs/pages/manifest.csv --by repository --dry-run \
+            --conditions mp3_64k,telephone,noise_20_db,noise_10_db,room \
+            --save-scores $runs/held_back.csv
+        "$bin/loradar" evaluate $final --on "$labelled" --where split=eval \
+            --save-scores $runs/eval.csv
+        "$bin/loradar" calibrate $final --right 0.9 --learn-on $runs/held_back.csv \
+            --check-on $runs/eval.csv
     fi
 fi
 
-say "8/8 into the package"
+say "9/9 into the package"
 "$bin/python" tools/install_embedded.py $runs/encoder $final

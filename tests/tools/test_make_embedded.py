@@ -26,6 +26,7 @@ echo "$*" >> calls
 case "$1" in
   *speech_manifest.py) mkdir -p runs/embedded; touch runs/embedded/speech.csv ;;
   *add_branch.py) mkdir -p "${@: -1}"; touch "${@: -1}/config.json" ;;
+  *bring_clips.py) mkdir -p "${@: -1}"; touch "${@: -1}/manifest.csv" ;;
   *install_vocoder.py) touch "src/loradar/vocoders/weights/${2##*_}.safetensors" ;;
 esac
 """
@@ -46,13 +47,13 @@ def make(tmp_path):
         (root / "bin" / name).write_text(text)
         (root / "bin" / name).chmod(0o755)
 
-    def run(speech="", fail=""):
+    def run(speech="", clones="", fail=""):
         calls = root / "calls"
         calls.unlink(missing_ok=True)
-        environment = {**os.environ, "BIN": str(root / "bin"), "SPEECH": str(speech)}
+        given = {"SPEECH": str(speech), "CLONES": str(clones), "FAIL": fail}
         done = subprocess.run(
             [root / "tools" / SCRIPT.name],
-            env={**environment, "FAIL": fail},
+            env={**os.environ, "BIN": str(root / "bin"), **given},
             capture_output=True,
             text=True,
         )
@@ -92,31 +93,31 @@ def test_all_steps_in_order_and_none_twice(make, tmp_path):
     assert [call.split()[:3][-1] for call in calls] == ["copies", "runs/embedded/detector"]
 
 
-def test_with_labelled_clips_it_is_calibrated_on_attacks_left_out(make, tmp_path):
+def test_with_labelled_clips_it_goes_on_with_demo_pages(make, tmp_path):
     labelled = tmp_path / "shared" / "speech" / "labelled.csv"
     labelled.parent.mkdir(parents=True)
     labelled.touch()
     code, calls, told = make(speech=tmp_path)
+    assert code == 2 and "make embedded CLONES=path/to/clones" in told
+    own = "loradar corpus copies ../shared/speech/labelled.csv --where label=bonafide"
+    assert calls[-1].startswith(own)
+    code, calls, told = make(speech=tmp_path, clones=tmp_path)
     assert code == 0, told
-    crossfit = "tools/crossfit_scores.py runs/folds_embedded --on ../shared/speech/labelled.csv"
-    beside = "--branch spectrogram_cnn_grafts=1.0"
+    final = "runs/embedded/joined"
     starts = [
+        f"tools/bring_clips.py results/pages/clips.csv --clones {tmp_path} -o runs/embedded/pages",
+        "loradar pretrain recipes/embedded_encoder.yaml -o runs/embedded/encoder",
         "loradar train recipes/embedded_labelled.yaml -o runs/embedded/detector",
+        "loradar train recipes/embedded_pages.yaml -o runs/embedded/detector_pages",
         "loradar train recipes/embedded_branch.yaml -o runs/embedded/branch",
-        "tools/add_branch.py runs/embedded/detector runs/embedded/branch --scale 1.0 -o runs/emb",
-        "loradar pretrain recipes/encoder_a.yaml -o runs/encoder_a",
-        "loradar pretrain recipes/encoder_b.yaml -o runs/encoder_b",
-        "loradar grid recipes/grids/folds_embedded.yaml -o runs/folds_embedded",
-        "loradar grid recipes/grids/folds_branch.yaml -o runs/folds_embedded",
-        f"{crossfit} {beside} --conditions",
-        f"{crossfit} {beside} --split eval",
-        "loradar calibrate runs/embedded/joined --right 0.97 --learn-on runs/embedded/crossfit_",
-        "tools/install_embedded.py runs/embedded/encoder runs/embedded/joined",
+        "tools/add_branch.py runs/embedded/detector_pages runs/embedded/branch --scale",
+        f"loradar calibrate {final} --on runs/embedded/pages/manifest.csv --by repository",
+        f"loradar evaluate {final} --on ../shared/speech/labelled.csv --where split=eval",
+        f"loradar calibrate {final} --right",
+        f"tools/install_embedded.py runs/embedded/encoder {final}",
     ]
     for call, start in zip(calls[-len(starts) :], starts, strict=True):
         assert call.startswith(start)
-    own = "loradar corpus copies ../shared/speech/labelled.csv --where label=bonafide"
-    assert sum(call.startswith(own) for call in calls) == 1
 
 
 @pytest.mark.parametrize("step", ["vocoder", "pretrain", "train"])
