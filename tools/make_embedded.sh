@@ -99,7 +99,7 @@ if ! grep -qs thresholds $final/calibration.json; then
             --save-scores $runs/held_back.csv
         "$bin/loradar" evaluate $final --on "$labelled" --where split=eval \
             --save-scores $runs/eval.csv
-        "$bin/loradar" calibrate $final --right 0.9 --learn-on $runs/held_back.csv \
+        "$bin/loradar" calibrate $final --right 0.92 --learn-on $runs/held_back.csv \
             --check-on $runs/eval.csv
     fi
 fi
