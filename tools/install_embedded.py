@@ -216,18 +216,18 @@ def short_hash(path: Path) -> str:
 def fixed_clips() -> dict[str, np.ndarray]:
     """Make three clips that are the same everywhere: float32, 16 kHz, no speech in them.
 
-    A buzz with vibrato (2 s), the same in noise (6 s, so more windows than one), bursts of
-    noise (1 s, so tiled).
+    A buzz with vibrato in faint noise (2 s), the same in more (6 s, so more windows than one), bursts
+    of noise (1 s, so tiled).
     """
     # The legacy generator's stream is frozen by NumPy for good.
     noise = np.random.RandomState(5).standard_normal(6 * _RATE)
     time = np.arange(6 * _RATE) / _RATE
     phase = 2 * np.pi * (120 * time + 0.8 * np.sin(2 * np.pi * 5 * time))
     buzz = np.sum([np.cos(k * phase) / k for k in range(1, 40)], axis=0)
-    # Not silent between: logarithms of rounding errors would depend on the number of threads.
+    # Nowhere silent: logarithms of rounding errors would depend on the number of threads.
     bursts = noise * np.where(np.sin(2 * np.pi * 4 * time) > 0, 1.0, 0.01)
     clips = {
-        "buzz": 0.1 * buzz[: 2 * _RATE],
+        "buzz": (0.1 * buzz + 0.001 * noise)[: 2 * _RATE],
         "buzz_in_noise": 0.1 * buzz + 0.02 * noise,
         "bursts": 0.1 * bursts[:_RATE],
     }

@@ -56,6 +56,12 @@ def test_groups_left_out_are_as_measured():
                 column.append(value)
     assert all(len(column) == 7 for column in columns)
     assert cells(card, "**average**") == [round(mean(column), 1) for column in columns]
+    line = next(line for line in card.splitlines() if line.startswith("| **average** |"))
+    compared = json.loads((LEFT_OUT / "comparison.json").read_text(encoding="utf-8"))
+    for name in ("ood_average", "ood_pair_disjoint"):
+        block = compared["variants"]["joined"][name]
+        middle, low, high = (f"{100 * block[key]:.1f}" for key in ("mean", "low", "high"))
+        assert f"| **{middle}** ({low}-{high}) |" in line
     for name, parts in (("trivial_features", ("matched", "all")), ("lfcc_gmm", ("all",))):
         for part in parts:
             rates = [

@@ -4,16 +4,21 @@ import json
 from pathlib import Path
 from statistics import mean
 
+import pandas as pd
 import pytest
 from tests.embedded.folds import RESULTS, reports_of
 
+from loradar.evaluation.det import eer_tie_safe
 from loradar.evaluation.suites.mini import ood_groups
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedded.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "embedded.md"
 # With a CNN of labelled clips and copies beside the detector, before demo pages.
 COPIES = RESULTS / "embedded" / "copies_branch"
 # With a CNN of labelled clips alone beside the detector.
 BEFORE = RESULTS / "embedded" / "labelled_branch"
+GROUPS = [*ood_groups("B"), *ood_groups("A")]
+PEOPLE = ("speechocean762", "samromur", "ammi-pcm2", "ammi-swh")
 ROWS = {
     "detector": "moe_lora",
     "CNN, labelled clips alone": "spectrogram_cnn_labelled",
@@ -209,3 +214,56 @@ def test_what_further_speech_costs():
     rows.append(f"| ten minutes of people, UNCERTAIN | {' | '.join(unsure)} |")
     for line in rows:
         assert line in page, line
+
+
+def test_what_demo_pages_brought():
+    lines = set((DOCS / "demo_pages.md").read_text(encoding="utf-8").splitlines())
+    for line in demo_pages():
+        assert line in lines, line
+
+
+def demo_pages():
+    """The rows of what demo pages in training brought: before and now."""
+    sides = (COPIES, RESULTS / "embedded")
+
+    def row(name, rates):
+        return f"| {name} | {' | '.join(f'{100 * rate:.1f}' for rate in rates)} |"
+
+    rows = []
+    held = held_pages()
+    real = held["label"] == "bonafide"
+    parts = {"pages held back, pooled": held, "matched": held[held["matched"] == "yes"]}
+    parts |= {group: held[real | (held["group"] == group)] for group in GROUPS}
+    for name, part in parts.items():
+        human = (part["label"] == "bonafide").to_numpy()
+        scores = [part[column].to_numpy(float) for column in ("before", "score")]
+        rows.append(row(name, [float(eer_tie_safe(s[human], s[~human])) for s in scores]))
+    heard = [json.loads((side / "heard.json").read_text()) for side in sides]
+    for part, name in (("matched", "matched"), ("all", "all clips")):
+        rates = [report[part]["ood_average"]["eer_tie_safe"] for report in heard]
+        rows.append(row(f"groups heard, `eval`, {name}", rates))
+    found = [json.loads((side / "conditions.json").read_text())["by_condition"] for side in sides]
+    names = {"clean": "clean", "MP3 64k": "mp3_64k", "Opus 64k": "opus_64k", "room": "room"}
+    names |= {"telephone": "telephone", "noise 20 dB": "noise_20_db", "noise 10 dB": "noise_10_db"}
+    for name, key in names.items():
+        rows.append(row(f"{name}, `eval`, pooled", [r[key]["eer_tie_safe"] for r in found]))
+    reserved = pd.read_csv(RESULTS / "reserved" / "clips.csv", keep_default_na=False)
+    human = (reserved["label"] == "bonafide").to_numpy()
+    scores = [reserved[column].to_numpy(float) for column in ("copies_score", "score")]
+    rates = [float(eer_tie_safe(s[human], s[~human])) for s in scores]
+    rows.append(row("reserved pages", rates))
+    unsure = []
+    for side in sides:
+        corpora = [
+            json.loads((side / f"alarms_{name}.json").read_text())["all"]["uncertain"]
+            for name in ("korean", "wake_word")
+        ]
+        unsure.append("{} of {}".format(*(sum(c[key] for c in corpora) for key in ("count", "of"))))
+    rows.append(f"| people for ten minutes, UNCERTAIN | {' | '.join(unsure)} |")
+    return rows
+
+
+def held_pages():
+    """The clips of pages that were held back, as they are (people of other corpora are not)."""
+    table = pd.read_csv(RESULTS / "embedded" / "held_back.csv", dtype=str, keep_default_na=False)
+    return table[(table["condition"] == "clean") & ~table["corpus"].isin(PEOPLE)]

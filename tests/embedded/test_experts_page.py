@@ -34,18 +34,19 @@ def test_information(layers):
 def test_plain_words(layers):
     assert all(layer["dead"] == [] for layer in layers["group"])
     spoofs = zip(layers["spoof_group"], layers["spoof_corpus"], strict=True)
-    assert all(g["information"]["bits"] < c["information"]["bits"] for g, c in spoofs)
+    for group, corpus in spoofs:
+        assert group["information"]["bits"] == pytest.approx(
+            corpus["information"]["bits"], rel=0.03
+        )
     for layer in layers["group"]:
         shares = {name: np.array(row) for name, row in layer["shares"].items()}
         human = shares.pop("human")
         nearest = sorted(shares, key=lambda name: np.abs(shares[name] - human).sum())
         assert set(nearest[:2]) == {"codec-lm", "istft-vocoder"}
     entropies = [np.array(list(layer["entropy"].values())) for layer in layers["group"]]
-    assert all(each.min() > 0.35 and each.max() < 0.7 for each in entropies[:3])
-    assert entropies[3].min() > 0.85
+    assert all(each.min() > 0.45 and each.max() < 0.75 for each in entropies[:3])
+    assert entropies[3].min() > 0.72 and entropies[3].max() < 0.9
     third = layers["group"][2]["shares"]
-    assert round(third["human"][5], 2) == 0.31
-    assert [round(third[f"{kind}-tts"][1], 2) for kind in ("parallel", "autoregressive")] == [
-        0.43,
-        0.47,
-    ]
+    assert round(third["human"][5], 2) == 0.45
+    shares = [round(third[f"{kind}-tts"][1], 2) for kind in ("parallel", "autoregressive")]
+    assert shares == [0.31, 0.34]

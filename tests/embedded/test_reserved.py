@@ -1,12 +1,16 @@
 """What the card says of the reserved pages is what results/reserved holds."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from tests.embedded.folds import RESULTS
+from tests.embedded.test_calibration import told
 
 from loradar.embedded import DETECTOR, FOLDER, is_installed
 from loradar.evaluation.det import eer_tie_safe
+from loradar.evaluation.verdicts import Thresholds, check_verdicts
 
 KINDS = {
     "voice conversion": "voice-conversion",
@@ -14,7 +18,7 @@ KINDS = {
     "other TTS": "tts",
     "resynthesised recordings": "vocoder",
 }
-SCORES = ("score", "pair_score", "alone_score", "cnn_score")
+SCORES = ("score", "copies_score", "alone_score", "cnn_score")
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +67,19 @@ def verdicts(clips, column="verdict"):
 def test_the_card_tells_what_was_measured(clips):
     card = (FOLDER / DETECTOR / "README.md").read_text(encoding="utf-8")
     assert len(clips) == 1_719 and not clips["blob"].duplicated().any()
+    section = card.split("## Voice conversion and cloning")[1].splitlines()
     for name, spoofed, rates in rows(clips):
-        line = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
+        line = next(line for line in section if line.startswith(f"| {name} |"))
         cells = [cell.strip(" *").split(" ")[0].rstrip("*") for cell in line.split("|")[2:-1]]
         assert cells == [f"{spoofed:,}", *(f"{value:.1f}" for value in rates)], name
     real = clips["label"] == "bonafide"
     pages = [clips[real | (clips["corpus"] == page)] for page in clips["corpus"].unique()]
     least, *_, most, worst = sorted(rate(page, "score") for page in pages)
     assert f"from {least:.1f} to {most:.1f} %, and MaskGCT is at {worst:.1f}" in card
-    assert f"on the reserved pages above: {verdicts(clips)}" in " ".join(card.split())
+    kept = json.loads((FOLDER / DETECTOR / "calibration.json").read_text(encoding="utf-8"))
+    by_score = check_verdicts(clips["llr"], real, Thresholds(**kept["thresholds"]))
+    assert f"too poor for a verdict: {told({'verdicts': by_score})}" in " ".join(card.split())
+    assert f"The reserved pages above: {verdicts(clips)}" in " ".join(card.split())
 
 
 def test_no_clip_is_of_the_speech_that_was_trained_on(clips):
@@ -82,7 +90,7 @@ def test_no_clip_is_of_the_speech_that_was_trained_on(clips):
 
 def test_what_further_speech_did_there(clips):
     page = (RESULTS.parent / "docs" / "embedded.md").read_text(encoding="utf-8")
-    rates = [rate(clips, score) for score in ("score", "further_score")]
+    rates = [rate(clips, score) for score in ("copies_score", "further_score")]
     assert f"| reserved pages | {rates[0]:.1f} | {rates[1]:.1f} |" in page
 
 
