@@ -216,8 +216,8 @@ def short_hash(path: Path) -> str:
 def fixed_clips() -> dict[str, np.ndarray]:
     """Make three clips that are the same everywhere: float32, 16 kHz, no speech in them.
 
-    A buzz with vibrato in faint noise (2 s), the same in more (6 s, so more windows than one), bursts
-    of noise (1 s, so tiled).
+    A buzz with vibrato in faint noise (2 s), the same in more noise (6 s, so more windows than
+    one), bursts of noise (1 s, so tiled).
     """
     # The legacy generator's stream is frozen by NumPy for good.
     noise = np.random.RandomState(5).standard_normal(6 * _RATE)

@@ -5,8 +5,10 @@ from statistics import mean
 
 import pytest
 from tests.embedded.folds import RESULTS, reports_of
+from tests.embedded.test_embedded_page import GROUPS, held_pages
 
 from loradar.embedded import DETECTOR, FOLDER, is_installed
+from loradar.evaluation.det import eer_tie_safe
 from loradar.evaluation.suites.mini import ood_groups
 
 PARTS = ("matched", "all", "pair_disjoint")
@@ -70,6 +72,21 @@ def test_groups_left_out_are_as_measured():
                 for group in ood_groups(fold)
             ]
             assert f"at {mean(rates):.1f} % on {part}" in " ".join(card.split())
+
+
+@shipped
+def test_pages_held_back_are_as_measured():
+    card = (FOLDER / DETECTOR / "README.md").read_text(encoding="utf-8")
+    section = card.split("## Demo pages that it never heard")[1].split("\n## ")[0].replace("*", "")
+    held = held_pages()
+    real = held["label"] == "bonafide"
+    parts = {"all": held, "matched": held[held["matched"] == "yes"]}
+    parts |= {group: held[real | (held["group"] == group)] for group in (*GROUPS, "other")}
+    for name, part in parts.items():
+        human = (part["label"] == "bonafide").to_numpy()
+        scores = [part[column].to_numpy(float) for column in ("score", "before")]
+        now, before = (100 * float(eer_tie_safe(s[human], s[~human])) for s in scores)
+        assert f"| {name} | {(~human).sum():,} | {now:.1f} | {before:.1f} |" in section, name
 
 
 @shipped
