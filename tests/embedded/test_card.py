@@ -64,6 +64,16 @@ def test_groups_left_out_are_as_measured():
         block = compared["variants"]["joined"][name]
         middle, low, high = (f"{100 * block[key]:.1f}" for key in ("mean", "low", "high"))
         assert f"| **{middle}** ({low}-{high}) |" in line
+    public = json.loads((LEFT_OUT / "public_aasist.json").read_text(encoding="utf-8"))
+    for group, block in public["matched"]["ood"].items():
+        row = next(line for line in card.splitlines() if line.startswith(f"| {group} |"))
+        assert row.endswith(f" {100 * block['eer_tie_safe']:.1f} |")
+    whole = [100 * public[part]["ood_average"]["eer_tie_safe"] for part in ("matched", "all")]
+    assert line.endswith(f" {whole[0]:.1f} |")
+    assert (
+        f"is at {whole[0]:.1f} % on matched clips" in card
+        and f"{whole[1]:.1f} on all; half" in card
+    )
     for name, parts in (("trivial_features", ("matched", "all")), ("lfcc_gmm", ("all",))):
         for part in parts:
             rates = [

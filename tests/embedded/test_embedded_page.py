@@ -106,6 +106,10 @@ def test_the_siblings_that_calibrate():
         ("and the CNN of copies", "three"),
         ("with the CNN of labelled clips and copies (three seeds)", "grafts"),
         ("sibling of the headline (three seeds)", "headline"),
+        (
+            "the same on the encoder that ships, which heard copies by every family (seed 0)",
+            "all_families",
+        ),
         ("with the CNN of labelled clips and copies, as ships (three seeds)", "headline_grafts"),
         ("with the CNN that heard further speech", "further_speech"),
         ("that CNN alone", "further_speech_cnn"),
