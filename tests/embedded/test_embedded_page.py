@@ -110,7 +110,10 @@ def test_the_siblings_that_calibrate():
             "the same on the encoder that ships, which heard copies by every family (seed 0)",
             "all_families",
         ),
-        ("with the CNN of labelled clips and copies, as ships (three seeds)", "headline_grafts"),
+        (
+            "with the CNN of labelled clips and copies, as shipped then (three seeds)",
+            "headline_grafts",
+        ),
         ("with the CNN that heard further speech", "further_speech"),
         ("that CNN alone", "further_speech_cnn"),
     ],
