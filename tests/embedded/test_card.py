@@ -3,6 +3,7 @@
 import json
 from statistics import mean
 
+import pandas as pd
 import pytest
 from tests.embedded.folds import RESULTS, reports_of
 from tests.embedded.test_embedded_page import GROUPS, held_pages
@@ -111,3 +112,28 @@ def test_conditions_and_false_alarms_are_as_measured():
         text = (RESULTS / "embedded" / f"alarms_{name}.json").read_text(encoding="utf-8")
         found = json.loads(text)["all"]["flagged"]
         assert f"| {found['count']} of {found['of']} |" in card
+
+
+@shipped
+def test_the_readme_tells_the_same():
+    readme = " ".join((RESULTS.parent / "README.md").read_text(encoding="utf-8").split())
+    reserved = pd.read_csv(RESULTS / "reserved" / "clips.csv", keep_default_na=False)
+    human = (reserved["label"] == "bonafide").to_numpy()
+    rates = [reserved[column].to_numpy(float) for column in ("score", "copies_score")]
+    now, before = (100 * float(eer_tie_safe(s[human], s[~human])) for s in rates)
+    assert f"equal error rate **{now:.1f} %**" in readme
+    assert f"{before:.1f} before demo pages" in readme
+    heard = json.loads((RESULTS / "embedded" / "heard.json").read_text(encoding="utf-8"))
+    assert f"heard {100 * heard['matched']['ood_average']['eer_tie_safe']:.1f} (one seed)" in readme
+    splices = json.loads(
+        (RESULTS / "embedded" / "splices_recordings.json").read_text(encoding="utf-8")
+    )
+    found = splices["long"]["stretches"]
+    assert f"it finds in {found['count']} of {found['of']} recordings" in readme
+    unsure = sum(
+        json.loads((RESULTS / "embedded" / f"alarms_{name}.json").read_text(encoding="utf-8"))[
+            "all"
+        ]["uncertain"]["count"]
+        for name in ("korean", "wake_word")
+    )
+    assert f"none SPOOF, {unsure} UNCERTAIN" in readme
