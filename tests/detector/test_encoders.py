@@ -227,7 +227,7 @@ def test_hub_out_of_reach_is_one_clear_line(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("We couldn't connect to 'https://huggingface.co'\nand more lines")
 
-    monkeypatch.setattr("loradar.detector.pretrained.AutoModel.from_pretrained", refuse)
+    monkeypatch.setattr("loradar.detector.hub_models.AutoModel.from_pretrained", refuse)
     with pytest.raises(InputError, match="local folder") as info:
         build_encoder(HuggingFaceEncoderConfig(id="facebook/wav2vec2-xls-r-300m"))
     assert "facebook/wav2vec2-xls-r-300m" in str(info.value)

@@ -14,7 +14,7 @@ from loradar.detector.front_end import FrontEnd
 from loradar.detector.fused import conv_norm, magnitudes, scoring, tanh
 from loradar.detector.log_spectrum import LogSpectrum, SharedSpectrum
 from loradar.detector.residual import Residual
-from loradar.detector.spectral_model import SpectralConfig, SpectralStem
+from loradar.detector.spectral import SpectralConfig, SpectralStem
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
 
 CNN = {"encoder": {"type": "spectrogram_cnn"}, "backend": {"name": "none"}}

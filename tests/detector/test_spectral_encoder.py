@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,10 +11,16 @@ from loradar.detector import DetectorConfig, build_detector, load_detector, save
 from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.encoders import build_encoder
 from loradar.detector.log_spectrum import LogSpectrum, log_spectrogram, spectra_of
-from loradar.detector.pretrained import config_of, load_model, make_model, register_models
+from loradar.detector.pretrained import (
+    config_of,
+    load_model,
+    make_model,
+    register_models,
+    save_model,
+)
 from loradar.detector.rotary import rotate, rotations
 from loradar.detector.spectrogram_cnn import SpectrogramCnn
-from loradar.errors import CheckpointError, ConfigError
+from loradar.errors import CheckpointError, ConfigError, InputError
 
 SPECTRAL = {
     "model_type": "loradar-spectral",
@@ -74,7 +81,7 @@ def detector(config, mode="moe_lora", **encoder):
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("base")
-    make().model.save_pretrained(folder)
+    save_model(make().model, folder)
     return folder
 
 
@@ -262,12 +269,67 @@ def test_transformers_loads_the_folder(base):
     assert AutoConfig.from_pretrained(base).stem_channels == [4, 6, 8]
 
 
+def test_what_transformers_writes_is_read_and_may_hold_what_it_adds(base, tmp_path):
+    register_models()
+    AutoModel.from_pretrained(base).save_pretrained(tmp_path)
+    one, two = load_model(str(base)), load_model(str(tmp_path))
+    assert not two.training
+    spectrum = LogSpectrum()(torch.randn(1, 8_000))
+    assert torch.equal(one(spectrum).last_hidden_state, two(spectrum).last_hidden_state)
+    assert make_model({**SPECTRAL, "return_dict": True}).config.hidden_size == 24
+
+
+def test_both_faces_draw_the_same_weights_and_tell_the_same_configuration():
+    register_models()
+    torch.manual_seed(5)
+    own = make_model(SPECTRAL)
+    torch.manual_seed(5)
+    others = AutoModel.from_config(AutoConfig.for_model(**SPECTRAL))
+    state, other = own.state_dict(), others.state_dict()
+    assert list(state) == list(other)
+    assert all(torch.equal(state[name], other[name]) for name in state)
+    assert config_of(own) == config_of(others)
+
+
+def test_loading_draws_nothing(base):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    load_model(str(base))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"nothing"), "cannot load"),
+        (lambda folder: change(folder, num_hidden_layers=4), "the weights lack 16 tensors"),
+        (lambda folder: change(folder, intermediate_size=33), "size mismatch|cannot load"),
+        (lambda folder: change(folder, hidden_size="wide"), "cannot load"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "not a configuration"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
+    ],
+    ids=["weights", "layers", "shape", "type", "list", "json"],
+)
+def test_a_spoilt_folder_is_one_clear_line(base, tmp_path, spoil, message):
+    folder = shutil.copytree(base, tmp_path / "spoilt")
+    spoil(folder)
+    with pytest.raises(InputError, match=message) as info:
+        load_model(str(folder))
+    assert str(folder) in str(info.value)
+    assert "\n" not in str(info.value)
+
+
+def change(folder, **values):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 def test_another_base_is_noticed_by_its_statistics_too(base, tmp_path):
     save_detector(detector(SPECTRAL, id=str(base)), tmp_path / "run")
     assert load_detector(tmp_path / "run")
     other = load_model(str(base))
     other.stem.norm.running_mean += 0.1
-    other.save_pretrained(tmp_path / "other")
+    save_model(other, tmp_path / "other")
     with pytest.raises(CheckpointError, match="another base"):
         load_detector(tmp_path / "run", base=str(tmp_path / "other"))
 

@@ -1,5 +1,7 @@
 """Learning rates by place: back-end, encoder blocks, adapters."""
 
+import copy
+
 import pytest
 
 from loradar.detector.building import build_detector
@@ -8,6 +10,7 @@ from loradar.training.recipe import parse_recipe
 
 
 def _by_name(recipe, mode, **training):
+    recipe = copy.deepcopy(recipe)
     recipe["adaptation"]["mode"] = mode
     recipe["training"].update(training)
     parsed = parse_recipe(recipe)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.pretrained import load_model, make_model
-from loradar.detector.spectral_model import MODEL_TYPE
+from loradar.detector.spectral import MODEL_TYPE
 from loradar.detector.speech_encoder import SpeechEncoder
 from loradar.errors import ConfigError
 

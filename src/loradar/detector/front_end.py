@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-from scipy.signal import firwin
 from torch import Tensor, nn
 
 from loradar.detector.config import FrontEndConfig
 from loradar.detector.fused import scoring
+from loradar.detector.windowed_sinc import windowed_sinc
 
 SAMPLE_RATE = 16_000
 #: Taps of the filters: with a Hamming window, a transition band of some 50 Hz.
@@ -40,7 +40,7 @@ class FrontEnd(nn.Module):
         self.filters = config.filter != "none"
         if config.filter != "none":
             edges = [config.low_hz, config.high_hz][: 1 if config.filter == "highpass" else 2]
-            taps = firwin(TAPS, edges, pass_zero=config.filter, fs=SAMPLE_RATE)
+            taps = windowed_sinc(TAPS, edges, config.filter, SAMPLE_RATE)
             kernel = torch.from_numpy(taps.astype(np.float32))
             # Not saved: the configuration gives it.
             self.register_buffer("kernel", kernel, persistent=False)

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.signal import firwin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from loradar.detector.front_end import SAMPLE_RATE, valid_samples
 from loradar.detector.log_spectrum import HOP, WINDOW
+from loradar.detector.windowed_sinc import windowed_sinc
 
 #: Added to energies before the logarithm; waveforms have unit variance.
 FLOOR = 1e-6
@@ -38,7 +38,7 @@ class Listener(nn.Module):
         super().__init__()
         edges = np.linspace(80.0, 7_000.0, bands + 1)
         taps = [
-            firwin(WINDOW - 1, pair, pass_zero=False, fs=SAMPLE_RATE) for pair in pairwise(edges)
+            windowed_sinc(WINDOW - 1, pair, "bandpass", SAMPLE_RATE) for pair in pairwise(edges)
         ]
         weight = torch.from_numpy(np.stack(taps).astype(np.float32))
         self.weight = nn.Parameter(F.pad(weight, (0, 1)).unsqueeze(1))

@@ -1,38 +1,42 @@
-"""Loading transformers models: by hub name, local folder, or from a configuration alone."""
+"""Encoders with their weights: by hub name, local folder, or from a configuration alone.
+
+Our own kind needs torch alone; every other comes from transformers, which is imported for it then.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
-from transformers.utils import logging as transformers_logging
 
-from loradar.detector.log_spectrum import FRONT_END
-from loradar.detector.spectral_model import MODEL_TYPE, SpectralConfig, SpectralModel
+from loradar.detector.spectral import MODEL_TYPE, SpectralConfig, SpectralNetwork
 from loradar.embedded import ENCODER_ID, encoder_folder
 from loradar.errors import ConfigError, InputError
 from loradar.files import atomic_path, write_json
 
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_SIZES = {item.name for item in fields(SpectralConfig)}
+
 
 def register_models() -> None:
-    """Make transformers' ``AutoModel`` know our own model types; `load_model` does it too.
+    """Make transformers' ``AutoModel`` know our own model types.
 
     Examples
     --------
+    >>> from transformers import AutoConfig
     >>> register_models()
     >>> AutoConfig.for_model("loradar-spectral").hidden_size
     192
     """
-    AutoConfig.register(MODEL_TYPE, SpectralConfig, exist_ok=True)
-    AutoModel.register(SpectralConfig, SpectralModel, exist_ok=True)
+    from loradar.detector.hub_models import register
+
+    register()
 
 
 def load_model(id: str, revision: str | None = None) -> nn.Module:
@@ -53,38 +57,19 @@ def load_model(id: str, revision: str | None = None) -> nn.Module:
     CheckpointError
         The embedded encoder is altered.
     """
-    register_models()
     place = str(encoder_folder()) if id == ENCODER_ID else id
     local = Path(place).is_dir()
     if not local and (id.count("/") > 1 or id.startswith((".", "/", "~"))):
         raise InputError(f"{id}: no such folder; encoder.id is a local folder or a name on the hub")
-    options: dict[str, Any] = {"revision": revision or "main"}
     if local:
-        _check_folder(Path(place))
-        options = {"use_safetensors": True, "local_files_only": True}
-    try:
-        with _quiet(progress=not local):
-            model, report = AutoModel.from_pretrained(
-                place, dtype=torch.float32, output_loading_info=True, **options
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "this folder" if local else "the Hugging Face hub"
-        raise InputError(
-            f"{id}: cannot load the encoder from {where} ({reason}); check name and network, "
-            "or set encoder.id to a local folder with config.json and model.safetensors"
-        ) from None
-    missing = sorted(name for name in report["missing_keys"] if _matters(name))
-    if missing:
-        raise InputError(
-            f"{id}: the weights lack {len(missing)} tensors of a {type(model).__name__}, "
-            f"for instance {missing[0]}; is this the right model?"
-        )
-    return model  # type: ignore[no-any-return]
+        values = _check_folder(Path(place))
+        if values.get("model_type") == MODEL_TYPE:
+            return _load_own(id, Path(place), values)
+    from loradar.detector.hub_models import load
 
-
-# What transformers raises on values that do not fit one another.
-_MISFITS = (ValueError, TypeError, RuntimeError, StrictDataclassError)
+    model, missing = load(id, place, revision, local=local)
+    _refuse_missing(id, model, missing)
+    return model
 
 
 def make_model(config: dict[str, Any]) -> nn.Module:
@@ -100,29 +85,26 @@ def make_model(config: dict[str, Any]) -> nn.Module:
     ConfigError
         The model type or a key of the configuration is unknown, or the values do not fit.
     """
-    register_models()
-    values = dict(config)
-    model_type = values.pop("model_type")
+    if config.get("model_type") != MODEL_TYPE:
+        from loradar.detector.hub_models import make
+
+        return make(config)
+    others = config.keys() - _SIZES - {"model_type"}
+    if others:
+        # What any configuration of transformers may hold is no mistake, and says nothing here.
+        from loradar.detector.hub_models import common_keys
+
+        unknown = sorted(others - common_keys())
+        if unknown:
+            raise ConfigError(f"encoder.config: {MODEL_TYPE} has no {', '.join(unknown)}")
     try:
-        known = AutoConfig.for_model(model_type).to_dict()
-    except ValueError:
-        raise ConfigError(f"encoder.config: unknown model_type {model_type!r}") from None
-    # transformers takes any key and ignores it; a misspelt size must not pass.
-    own = {FRONT_END} if model_type == "wav2vec2-bert" else set()
-    unknown = sorted(values.keys() - known.keys() - _extra_keys() - own)
-    if unknown:
-        raise ConfigError(f"encoder.config: {model_type} has no {', '.join(unknown)}")
-    try:
-        with _quiet(progress=False):
-            built = AutoConfig.for_model(model_type, **values)
-            return AutoModel.from_config(built, dtype=torch.float32)  # type: ignore[no-any-return]
-    except (LookupError, AttributeError, *_MISFITS) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"encoder.config: {reason}") from None
+        return SpectralNetwork(_own_config(config))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"encoder.config: {' '.join(str(error).split())}") from None
 
 
 def config_of(model: Any) -> dict[str, Any]:
-    """Return the configuration of a transformers model, enough for `make_model`."""
+    """Return the configuration of a model, enough for `make_model`."""
     values: dict[str, Any] = model.config.to_diff_dict()
     dropped = {"transformers_version", "dtype", "torch_dtype", "architectures", "_name_or_path"}
     kept = {key: value for key, value in values.items() if key not in dropped}
@@ -130,12 +112,12 @@ def config_of(model: Any) -> dict[str, Any]:
 
 
 def save_model(model: Any, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write ``config.json`` and ``model.safetensors``, which `load_model` reads.
+    """Write ``config.json`` and ``model.safetensors``, which `load_model` and transformers read.
 
     Parameters
     ----------
-    model : PreTrainedModel
-        A model without adapters.
+    model : nn.Module
+        A model of transformers or of our own, without adapters.
     folder : Path
         Made when missing; its other files stay as they are.
     dtype : torch.dtype
@@ -146,52 +128,62 @@ def save_model(model: Any, folder: Path, *, dtype: torch.dtype = torch.float32) 
         name: (tensor.to(dtype) if name in parameters else tensor).detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
     }
+    own = isinstance(model, SpectralNetwork)
     values = {
         **model.config.to_diff_dict(),
-        "architectures": [type(model).__name__],
+        # By this name transformers knows it.
+        "architectures": ["SpectralModel" if own else type(model).__name__],
         "model_type": model.config.model_type,
         "dtype": str(dtype).removeprefix("torch."),
     }
-    with atomic_path(folder / "model.safetensors") as temporary:
+    with atomic_path(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-    write_json(folder / "config.json", values)
+    write_json(folder / CONFIG, values)
 
 
-def _extra_keys() -> set[str]:
-    return {*PreTrainedConfig().to_dict(), "architectures", "dtype", "torch_dtype"}
+def _own_config(values: dict[str, Any]) -> SpectralConfig:
+    return SpectralConfig(**{name: value for name, value in values.items() if name in _SIZES})
 
 
-def _check_folder(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
+def _load_own(id: str, folder: Path, values: dict[str, Any]) -> SpectralNetwork:
+    try:
+        # What is drawn here is replaced below, and must not move what a run's seed gives.
+        with torch.random.fork_rng(devices=[]):
+            model = SpectralNetwork(_own_config(values))
+        tensors = load_file(folder / WEIGHTS)
+        state = model.state_dict()
+        _refuse_missing(id, model, sorted(state.keys() - tensors.keys()))
+        model.load_state_dict({name: tensors[name] for name in state})
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(
+            f"{id}: cannot load the encoder from this folder ({reason}); "
+            f"give the folder that loradar pretrain wrote, with {CONFIG} and {WEIGHTS}"
+        ) from None
+    return model.eval()
+
+
+def _check_folder(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: no config.json; a local encoder is a transformers folder")
     if not any(folder.glob("*.safetensors")):
         raise InputError(
             f"{folder}: no .safetensors weights; pickled weights (.bin) are not read from folders"
         )
-
-
-def _matters(name: str) -> bool:
-    # Not used here: Whisper's decoder, and the vector that masks features in pre-training.
-    return not name.startswith("decoder.") and not name.endswith("masked_spec_embed")
-
-
-@contextmanager
-def _quiet(*, progress: bool) -> Iterator[None]:
-    """Silence reports on unused weights and retries, and progress bars unless ``progress``."""
-    hub = logging.getLogger("huggingface_hub")
-    hub_level = hub.level
-    hub.setLevel(logging.ERROR)
-    level, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity(logging.ERROR)
-    if not progress:
-        transformers_logging.disable_progress_bar()
     try:
-        yield
-    finally:
-        hub.setLevel(hub_level)
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG}: cannot be read ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{folder / CONFIG}: not a configuration of transformers")
+    return values
+
+
+def _refuse_missing(id: str, model: nn.Module, names: list[str]) -> None:
+    if names:
+        raise InputError(
+            f"{id}: the weights lack {len(names)} tensors of a {type(model).__name__}, "
+            f"for instance {names[0]}; is this the right model?"
+        )

@@ -1,4 +1,4 @@
-"""`SpectralModel` as a speech encoder: waveforms in."""
+"""``loradar-spectral`` as a speech encoder: waveforms in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loradar.detector.waveform_encoder import StackEncoder
 
 
 class SpectralEncoder(StackEncoder):
-    """``SpectralModel``; its projections are ``q_proj``, ``k_proj``, ``v_proj``, ``out_proj``.
+    """``SpectralNetwork``; its projections are ``q_proj``, ``k_proj``, ``v_proj``, ``out_proj``.
 
     Attributes
     ----------

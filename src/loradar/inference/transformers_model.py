@@ -18,6 +18,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from loradar.detector.checkpoint import FORMAT, load_detector
 from loradar.detector.model import BONAFIDE, SPOOF, Detector
+from loradar.detector.pretrained import register_models
 from loradar.detector.scorer import cut
 from loradar.evaluation.calibration import Calibration
 from loradar.inference.model import read_calibration
@@ -117,7 +118,8 @@ class LoradarForAudioClassification(PreTrainedModel):  # type: ignore[misc]
 
 
 def register() -> None:
-    """Make transformers know a detector's folder; once before ``pipeline``."""
+    """Make transformers know folders of detectors and of our encoders; once before they load."""
+    register_models()
     AutoConfig.register(FORMAT, LoradarConfig, exist_ok=True)
     AutoModelForAudioClassification.register(
         LoradarConfig, LoradarForAudioClassification, exist_ok=True

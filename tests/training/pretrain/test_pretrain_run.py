@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModel
 
+import loradar
 from loradar.detector import DetectorConfig, build_detector, load_detector, save_detector
 from loradar.detector.config import HuggingFaceEncoderConfig
 from loradar.detector.encoders import build_encoder
@@ -76,6 +77,7 @@ def test_a_run_leaves_an_encoder_that_recipes_load(finished):
     )
     clip = torch.randn(1, 8_000)
     with torch.no_grad():
+        loradar.register()
         again = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
         inputs = encoder.inputs(clip, None)[0]
         assert torch.equal(again(inputs).last_hidden_state, encoder(clip)[0])
