@@ -4,13 +4,13 @@ import copy
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from loradar.errors import ConfigError, InputError
-from loradar.training.mldg import combine, domains_of, split
-from loradar.training.recipe import MldgConfig, parse_recipe
+from loradar.errors import ConfigError
+from loradar.training.attack_settings import MldgConfig
+from loradar.training.mldg import combine, split
+from loradar.training.recipe import parse_recipe
 from loradar.training.run import train
 
 
@@ -39,15 +39,6 @@ def test_surgery_takes_out_what_points_against():
     assert float(settled @ other) >= 0
     agree = [torch.tensor([1.0, 1.0])]
     assert torch.equal(combine(agree, agree, MldgConfig(surgery=True))[0], 2 * agree[0])
-
-
-def test_attacks_are_numbered():
-    table = pd.DataFrame({"label": ["spoof", "bonafide", "spoof"], "attack": ["b", "", "a"]})
-    assert domains_of([table, table], "attack").tolist() == [1, -1, 0, 1, -1, 0]
-    with pytest.raises(InputError, match="no such column"):
-        domains_of([table], "family")
-    with pytest.raises(InputError, match="at least two"):
-        domains_of([table.head(2)], "attack")
 
 
 def test_a_run_trains_by_it(tiny_recipe, tmp_path):

@@ -20,6 +20,7 @@ class _ThreadState(threading.local):
     def __init__(self) -> None:
         self.mask: Tensor | None = None
         self.cue: Tensor | None = None
+        self.assigned: Tensor | None = None
         self.started = False
         self.routings: dict[str, Routing] = {}
         self.openings: dict[str, Opening] = {}
@@ -35,6 +36,7 @@ class RoutingContext:
         self._thread = _ThreadState()
         self._last_mask: Tensor | None = None
         self._last_cue: Tensor | None = None
+        self._last_assigned: Tensor | None = None
         self._lock = threading.Lock()
         self.totals: dict[str, RoutingTotals] = {}
         self.opening_totals: dict[str, OpeningTotals] = {}
@@ -60,6 +62,7 @@ class RoutingContext:
         self._thread.routings = {}
         self._thread.openings = {}
         self._last_mask, self._last_cue = self._thread.mask, self._thread.cue
+        self._last_assigned = self._thread.assigned
 
     def forget(self) -> None:
         """Be as new: no forward and no totals (after the injection's own forward)."""
@@ -79,6 +82,16 @@ class RoutingContext:
         finally:
             self._thread.mask, self._thread.cue = before
 
+    @contextmanager
+    def assigning(self, numbers: Tensor | None) -> Iterator[None]:
+        """Let each clip have the expert of its number (``[B]`` int) inside the block."""
+        before = self._thread.assigned
+        self._thread.assigned = self._last_assigned = numbers
+        try:
+            yield
+        finally:
+            self._thread.assigned = before
+
     def frame_mask(self) -> Tensor | None:
         """Return the mask of the forward in progress.
 
@@ -90,6 +103,10 @@ class RoutingContext:
     def cue(self) -> Tensor | None:
         """Return the cue of the forward in progress; see `frame_mask`."""
         return self._last_cue if _in_backward() else self._thread.cue
+
+    def assigned(self) -> Tensor | None:
+        """Return the clips' experts in the forward in progress; see `frame_mask`."""
+        return self._last_assigned if _in_backward() else self._thread.assigned
 
     def record(self, name: str, routing: Routing) -> None:
         """Keep a router's decision and add it to the totals, once a forward."""

@@ -82,6 +82,7 @@ def gate_block(
             )
         if router is not None:
             routing = router(inputs, context.frame_mask(), context.cue())
+            routing = routing.assigned(context.assigned())
             context.record(block, routing)
             shared.current = routing.gates
         if grown is not None and len(grown.rows):

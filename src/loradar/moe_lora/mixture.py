@@ -103,6 +103,23 @@ class MoeLora:
         """
         return self.context.masked(frame_mask, cue)
 
+    def assign(self, numbers: Tensor | None) -> AbstractContextManager[None]:
+        """Give each clip one expert, whatever the routers say, inside the ``with`` block.
+
+        For experts that are to learn one attack each before routers choose among them.
+
+        Parameters
+        ----------
+        numbers : Tensor or None
+            ``[B]`` int, the expert of each clip; None: the routers choose.
+
+        Examples
+        --------
+        >>> with mixture.assign(numbers):  # doctest: +SKIP
+        ...     logits = model(waveforms)
+        """
+        return self.context.assigning(numbers)
+
     def auxiliary_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the losses of the last forward, summed over routers.
 

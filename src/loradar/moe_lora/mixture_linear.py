@@ -295,6 +295,7 @@ class MixtureLinear(nn.Module, ABC):
             return self.router.route(frame_logits).gates
         context = self._context
         routing = self.router.route(frame_logits, context.frame_mask(), context.cue())
+        routing = routing.assigned(context.assigned())
         context.record(self._name, routing)
         return routing.gates
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,32 @@ class Routing:
         Zeros for a clip without any. Frames without a batch axis are one clip.
         """
         return clip_means(self.gates, self.valid, self.config.granularity)
+
+    def assigned(self, numbers: Tensor | None) -> Routing:
+        """Return the routing with one expert a clip, as told, at gate 1.
+
+        Parameters
+        ----------
+        numbers : Tensor or None
+            ``[B]`` int; counted on from 0 again where there are fewer experts. None: as it is.
+
+        Raises
+        ------
+        InputError
+            When there is not one number for each clip.
+        """
+        if numbers is None:
+            return self
+        if numbers.shape != self.logits.shape[:1]:
+            raise InputError(
+                f"{list(numbers.shape)} experts are assigned where the router sees clips of shape "
+                f"{list(self.logits.shape[:1])}; give one number for each clip"
+            )
+        one = F.one_hot(numbers % self.logits.shape[-1], self.logits.shape[-1]).bool()
+        if self.logits.ndim == 3:
+            one = one.unsqueeze(1)
+        one = one.expand_as(self.logits)
+        return replace(self, selected=one, gates=one.to(self.gates.dtype))
 
 
 class Router(nn.Module):

@@ -19,6 +19,7 @@ from loradar.detector.config import (
     FrontEndConfig,
 )
 from loradar.errors import ConfigError, InputError
+from loradar.training.attack_settings import MldgConfig, SpecialistsConfig
 from loradar.training.sections import (
     Conditions,
     GraftDepth,
@@ -119,30 +120,6 @@ class DataConfig(_Section):
         return self
 
 
-class MldgConfig(_Section):
-    """Meta-learning over attacks (MLDG, first order); see `loradar.training.mldg.MldgTrainer`.
-
-    Attributes
-    ----------
-    by : str
-        The column of the training clips that tells attacks apart, such as ``attack`` or ``group``.
-    step : float
-        Length of the trial step: the weights move by so many times the gradient.
-    weight : float
-        Weight of the meta-test gradient.
-    held : float
-        Share of a batch's attacks that are meta-test.
-    surgery : bool
-        Where the two gradients point against each other, each loses that part.
-    """
-
-    by: str = "attack"
-    step: float = Field(1e-3, gt=0)
-    weight: float = Field(1.0, gt=0)
-    held: float = Field(0.34, gt=0, lt=1)
-    surgery: bool = False
-
-
 class TrainingConfig(_Section):
     """How the weights are learnt.
 
@@ -166,6 +143,8 @@ class TrainingConfig(_Section):
         training clips; only without ``data.balance``, which would correct twice.
     mldg : MldgConfig, optional
         Train so that a step for some attacks helps on others too. Costs two passes a step.
+    specialists : SpecialistsConfig, optional
+        Train each expert on an attack of its own, then the routers.
     average : float
         The detector that is kept is the mean of the weights over so large a last share of the steps
         (`loradar.training.averaging`). 0: the weights after the last step.
@@ -193,6 +172,8 @@ class TrainingConfig(_Section):
     class_weights: Literal["none", "balanced"] | tuple[float, float] = "none"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     mldg: MldgConfig | None = None
+    # Left out where it is not given, so that recipes from before it keep their hash.
+    specialists: SpecialistsConfig | None = Field(None, exclude_if=lambda given: given is None)
     average: float = Field(0.0, ge=0, le=1, description="share of the steps")
     best_metric: Literal["eer", "cross_entropy", "last"] = "eer"
     evaluate_every: int | None = Field(None, ge=1)
@@ -204,6 +185,8 @@ class TrainingConfig(_Section):
             raise ValueError("give either steps or epochs")
         if self.mldg is not None and self.precision == "fp16":
             raise ValueError("mldg takes its gradients unscaled: set precision to bf16 or fp32")
+        if self.mldg is not None and self.specialists is not None:
+            raise ValueError("mldg and specialists are two ways to train: give one")
         if self.average and self.best_metric != "last":
             raise ValueError("average takes the end of training: set best_metric to last")
         return self

@@ -28,6 +28,7 @@ from loradar.training.averaging import WeightAverage
 from loradar.training.callbacks import Diary, StepClock
 from loradar.training.card import model_card
 from loradar.training.dataset import ClipStore, DevClips, TrainingClips, collate
+from loradar.training.domains import DomainClips, domains_of
 from loradar.training.draws import DrawPlan, MixedPlan, class_indices, plan_draws
 from loradar.training.folder import (
     RECIPE,
@@ -37,11 +38,12 @@ from loradar.training.folder import (
     require_files,
 )
 from loradar.training.memory import peak_memory_mib
-from loradar.training.mldg import DomainClips, MldgTrainer, domains_of
+from loradar.training.mldg import MldgTrainer
 from loradar.training.provenance import provenance
 from loradar.training.recipe import Recipe
 from loradar.training.sections import conditions
 from loradar.training.shared_draws import SharedDraws, stream_key
+from loradar.training.specialists import SpecialistTrainer, check_specialists
 from loradar.training.start import draw_seed, start_from
 from loradar.training.stream import arguments, steps_of, waiting_share
 from loradar.training.trainer import DetectorTrainer
@@ -149,9 +151,9 @@ def train(
     )
     per_step = recipe.training.batch_size * recipe.training.accumulate * options.world_size
     length = steps * per_step
-    mldg = recipe.training.mldg
-    if mldg is not None and options.world_size > 1:
-        raise ConfigError("training.mldg runs in one process: start it without torchrun")
+    kind, asked = _way(recipe, detector)
+    if asked is not None and options.world_size > 1:
+        raise ConfigError(f"training.{asked[0]} runs in one process: start it without torchrun")
     given: dict[str, Any] = {
         "window": recipe.data.window,
         "length": length,
@@ -160,8 +162,8 @@ def train(
         "shared": None if draws is None else _shared(draws, recipe, seed, paths, length),
     }
     clips = TrainingClips(store, plan, recipe.augmentation, **given)
-    if mldg is not None:
-        domains = domains_of(tables, mldg.by)
+    if asked is not None:
+        domains = domains_of(tables, asked[1], f"training.{asked[0]}")
         clips = DomainClips(domains, store, plan, recipe.augmentation, **given)
     dev_store = ClipStore(dev.table["path"], preload=recipe.data.preload, progress=progress)
     dev_clips = DevClips(dev_store, dev_labels, window=recipe.data.window)
@@ -185,7 +187,7 @@ def train(
     callbacks: list[TrainerCallback] = [Diary(folder / "tensorboard", progress), clock]
     if recipe.training.average:
         callbacks.append(WeightAverage(detector.trained_state, recipe.training.average))
-    trainer = (DetectorTrainer if mldg is None else MldgTrainer)(
+    trainer = kind(
         detector,
         recipe,
         class_weights=_class_weights(recipe, plan),
@@ -230,6 +232,19 @@ def train(
     write_text(folder / "README.md", model_card(recipe, metrics))
     logger.info("wrote %s", folder)
     return RunResult(folder, metrics)
+
+
+def _way(
+    recipe: Recipe, detector: Detector
+) -> tuple[type[DetectorTrainer], tuple[str, str] | None]:
+    """Return the trainer, and the section (and its column) that must know attacks apart."""
+    training = recipe.training
+    if training.mldg is not None:
+        return MldgTrainer, ("mldg", training.mldg.by)
+    if training.specialists is not None:
+        check_specialists(detector.mixture)
+        return SpecialistTrainer, ("specialists", training.specialists.by)
+    return DetectorTrainer, None
 
 
 def _shared(draws: Path, recipe: Recipe, seed: int, paths: list[str], length: int) -> SharedDraws:

@@ -43,7 +43,7 @@ def test_every_variant_meets_every_fold_and_seed(grid_values, write_grid):
         ("inner_embedded", 105),
         ("headline_whisper", 56),
         ("headline_embedded", 56),
-        ("ablation_embedded", 154),
+        ("ablation_embedded", 161),
         ("encoders", 26),
         ("copies_families", 15),
         ("copies_folds", 12),

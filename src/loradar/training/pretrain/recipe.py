@@ -181,13 +181,14 @@ class PretrainTraining(TrainingConfig):
     """As `TrainingConfig`; the end of training is kept, and classes are balanced by the draws.
 
     ``backend_learning_rate`` is that of the heads; ``label_smoothing`` is part of the objective.
-    ``mldg`` and ``average`` are for detectors.
+    ``mldg``, ``specialists`` and ``average`` are for detectors.
     """
 
     class_weights: Literal["none"] = "none"
     best_metric: Literal["last"] = "last"
     label_smoothing: Literal[0] = 0
     mldg: None = None
+    specialists: None = Field(None, exclude=True)
     average: Literal[0] = 0
 
     @model_validator(mode="after")
