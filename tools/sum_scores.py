@@ -18,7 +18,7 @@ import pandas as pd
 from loradar.errors import InputError, LoradarError
 from loradar.evaluation.compare.runs import SCORES, SUITE
 from loradar.evaluation.scorefile import read_scores
-from loradar.evaluation.suites.mini import mini_report
+from loradar.evaluation.suites.mini import SUITES, check_fold, mini_report
 from loradar.files import write_json
 
 
@@ -46,13 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--scale", type=float, nargs="+", default=[], help="one a run; 1 unless")
-    parser.add_argument("--fold", required=True, help="that the runs were trained on")
+    parser.add_argument(
+        "--fold",
+        required=True,
+        help="that the runs were trained on, such as A or without_diffusion",
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT")
     given = parser.parse_args(arguments)
     try:
         table = summed(given.runs, given.scale or [1.0] * len(given.runs))
+        check_fold(given.fold)
+        suite = next(name for name, fold in SUITES.items() if fold == given.fold)
         report = mini_report(table, given.fold, resamples=0)
-        write_json(given.out / SUITE, {"suite": f"mini_fold_{given.fold.lower()}", **report})
+        write_json(given.out / SUITE, {"suite": suite, **report})
     except (LoradarError, OSError) as error:
         print(f"sum_scores: {error}", file=sys.stderr)
         return 2

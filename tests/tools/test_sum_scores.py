@@ -39,6 +39,12 @@ def test_the_sum_is_judged_on_the_fold(sums, tmp_path, capsys):
     assert sums.main([*map(str, runs), *given]) == 0
     one, two = (json.loads((f / "suite.json").read_text()) for f in (alone, both))
     assert one["suite"] == two["suite"] == "mini_fold_a"
+    assert (
+        sums.main([str(runs[0]), "--fold", "without_diffusion", "-o", str(tmp_path / "six")]) == 0
+    )
+    six = json.loads((tmp_path / "six" / "suite.json").read_text())
+    assert six["suite"] == "mini_without_diffusion"
+    assert list(six["matched"]["ood"]) == ["diffusion"]
     # Two independent hints are worth more than one.
     assert two["matched"]["ood_average"]["auc"] > one["matched"]["ood_average"]["auc"]
     printed = capsys.readouterr().out.split()
@@ -56,8 +62,9 @@ def test_what_does_not_fit_is_one_line(sums, tmp_path, capsys):
         ([str(one), str(other)], "other clips than"),
         ([str(one), "--scale", "1", "1"], "1 runs, but 2 of --scale"),
         ([str(tmp_path / "none")], "none"),
+        ([str(one), "--fold", "C"], "no fold 'C'"),
     ):
-        assert sums.main([*given, *out]) == 2
+        assert sums.main([*out, *given]) == 2
         told = capsys.readouterr().err
         assert reason in told and told.count("\n") == 1
     assert not (tmp_path / "out").exists()
