@@ -190,6 +190,23 @@ def test_copies_by_other_weights_are_made_again(
     assert _hashes(tmp_path / "out") == _hashes(tmp_path / "fresh")
 
 
+def test_a_source_that_changed_is_copied_again_and_it_says_so(
+    source: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [Path(path) for path in source.table["path"][:2]]
+    for name in names:
+        (tmp_path / name.name).write_bytes(name.read_bytes())
+    table = source.table[:2].assign(path=[str(tmp_path / name.name) for name in names])
+    mine, asked = Manifest(table, source="clips"), {"attacks": ["sinusoidal"], "workers": 1}
+    make_copies(mine, tmp_path / "out", **asked)
+    (tmp_path / names[0].name).write_bytes(Path(source.table["path"].iloc[2]).read_bytes())
+    with caplog.at_level("INFO", "loradar"):
+        assert make_copies(mine, tmp_path / "out", **asked).made == 1
+    assert "the sources of 1 clips have changed: they are made again" in caplog.messages
+    make_copies(mine, tmp_path / "fresh", **asked)
+    assert _hashes(tmp_path / "out") == _hashes(tmp_path / "fresh")
+
+
 def test_other_arguments_are_refused(source: Manifest, tmp_path: Path) -> None:
     out = tmp_path / "out"
     asked = {"attacks": ["sinusoidal"], "workers": 1}
@@ -197,12 +214,14 @@ def test_other_arguments_are_refused(source: Manifest, tmp_path: Path) -> None:
     for changed, told in (
         ({"seed": 3}, "with seed 0, not 3"),
         ({"seconds": 0.8}, "with seconds None, not 0.8"),
-        ({"attacks": ["lpc"]}, "with attacks sinusoidal, not lpc_pulse,lpc_quantised"),
         ({"channels": ["mp3"]}, "with channels"),
         ({"audio_format": "wav"}, "with format flac, not wav"),
     ):
         with pytest.raises(InputError, match=f"out: was made {told}.*; repeat those arguments"):
             make_copies(source, out, **{**asked, **changed})
+    other = "with attacks sinusoidal, not lpc_pulse,lpc_quantised; give --attacks sinusoidal or"
+    with pytest.raises(InputError, match=other):
+        make_copies(source, out, **{**asked, "attacks": ["lpc"]})
     with pytest.raises(InputError, match="from other clips"):
         make_copies(source.where({"speaker": "s1"}), out, **asked)
     (tmp_path / "else").mkdir()

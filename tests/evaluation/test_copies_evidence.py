@@ -65,6 +65,7 @@ def test_verdicts():
     floor, plain = near(0.1), Trivial(0.5, (0.4, 0.6))
     assert verdict("neural", near(6.0), near(4.9), plain, floor) == "ok"
     assert verdict("neural", near(6.0), near(5.1), plain, floor) == "buzzes"
+    assert verdict("neural", near(6.0), near(5.0048), plain, floor) == "ok"  # shown as 5.00
     assert verdict("classical", near(6.0), near(9.0), plain, floor) == "ok"
     assert verdict("neural", near(1.1), near(1.0), plain, floor) == "hands back its input"
     assert verdict("neural", near(1.3), near(1.0), plain, floor) == "ok"

@@ -18,6 +18,7 @@ from loradar.vocoders.acoustic import STEPS
 from loradar.vocoders.attacks import ATTACKS, Attack, Source, choose
 from loradar.vocoders.classical import CLASSICAL
 from loradar.vocoders.ranges import OneOf, Sometimes
+from loradar.vocoders.world import _fault
 
 RATE = 16_000
 NAMES = [attack.name for attack in CLASSICAL]
@@ -142,7 +143,7 @@ def test_choice() -> None:
     assert not any(line.startswith(("espeak", "flite", "festival")) for line in skipped)
     assert "voice_statistics: needs a second speaker, and the source has one" in skipped
     _, skipped = choose(["espeak"], have=frozenset({"other"}))
-    assert skipped == ["espeak: needs transcripts, and the source has none"]
+    assert skipped == ["espeak: needs transcripts (a column transcript), and the source has none"]
     everything = frozenset({"transcript", "other"})
     attacks, skipped = choose(["all"], have=everything)
     assert len(attacks) + len(skipped) == len(ATTACKS)
@@ -156,6 +157,22 @@ def test_without_pyworld_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         f"{name}: needs pyworld: pip install 'loradar[copies]'"
         for name in ("world", "voice_statistics", "voice_exemplars")
     ]
+
+
+def test_a_broken_pyworld_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ImportError("numpy.dtype size changed,\n may indicate binary incompatibility")
+
+    monkeypatch.setattr("loradar.vocoders.world.find_spec", lambda name: name)
+    monkeypatch.setattr("loradar.vocoders.world._pyworld", fail)
+    _fault.cache_clear()
+    attacks, skipped = choose(["world"], have=frozenset())
+    _fault.cache_clear()
+    assert [a.name for a in attacks] == ["world_like"]
+    assert skipped[0].startswith(
+        "world: pyworld cannot be loaded (numpy.dtype size changed, may indicate binary "
+        "incompatibility): pip install --force-reinstall"
+    )
 
 
 def _words(range_: Any) -> list[str]:

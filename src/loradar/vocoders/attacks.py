@@ -18,7 +18,7 @@ from loradar.vocoders.programs import PROGRAMS
 __all__ = ["ATTACKS", "Attack", "Source", "choose"]
 
 _LACKING = {
-    "transcript": "needs transcripts, and the source has none",
+    "transcript": "needs transcripts (a column transcript), and the source has none",
     "other": "needs a second speaker, and the source has one",
 }
 

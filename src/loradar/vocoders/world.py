@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -20,11 +21,24 @@ _DITHER = 1e-6  # digital silence gives WORLD a log of zero
 
 
 def world_missing() -> str | None:
-    """Say in one line what to install when pyworld is not there, else return None."""
+    """Say in one line what to install when pyworld is not there or broken, else return None."""
     if find_spec("pyworld") is None:
         return "needs pyworld: pip install 'loradar[copies]'"
     if find_spec("pkg_resources") is None:
         return "pyworld needs pkg_resources: pip install 'setuptools<81'"
+    return _fault()
+
+
+@lru_cache(maxsize=1)
+def _fault() -> str | None:
+    try:
+        _pyworld()
+    except Exception as error:  # whatever a package built against another numpy raises
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        return (
+            f"pyworld cannot be loaded ({reason}): "
+            "pip install --force-reinstall --no-cache-dir 'loradar[copies]'"
+        )
     return None
 
 

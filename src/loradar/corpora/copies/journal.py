@@ -117,6 +117,10 @@ class Journal:
                 return False
         return True
 
+    def has_changed(self, job: Job) -> bool:
+        """Whether a clip was made from a source that is another file now."""
+        return job.name in self.outcomes and self._stamps[job.name] != stamp_of(job.path)
+
     def add(self, job: Job, outcome: Outcome) -> None:
         """Record a clip whose files are written.
 
@@ -157,9 +161,11 @@ def _compare(folder: Path, old: dict[str, Any], new: Mapping[str, Any]) -> None:
             told = f"with {key} {_short(old.get(key))}, not {_short(new[key])}"
             if key == "source":
                 told = f"from other clips ({old.get('clips')} then, {new['clips']} now)"
-            raise InputError(
-                f"{folder}: was made {told}; repeat those arguments or give a new folder"
-            )
+            way = "repeat those arguments"
+            if key == "attacks":
+                # What can run here may have changed since: a package or a program came or went.
+                way = f"give --attacks {_short(old.get(key))}"
+            raise InputError(f"{folder}: was made {told}; {way} or give a new folder")
 
 
 def _short(value: object) -> str:

@@ -168,6 +168,9 @@ def _make(
     kept = len(jobs) - len(due)
     if kept:
         _LOG.info("%d of %d clips are there already", kept, len(jobs))
+    changed = sum(journal.has_changed(job) for job in due)
+    if changed:
+        _LOG.warning("the sources of %d clips have changed: they are made again", changed)
     for name, count in _outdated(due, journal).items():
         _LOG.warning("the weights of %s have changed: %d clips are made again", name, count)
     told = 0

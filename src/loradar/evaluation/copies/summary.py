@@ -76,7 +76,8 @@ def verdict(
         Log-spectral distance of the resampling round trip, in dB.
     """
     faults = []
-    if kind == "neural" and mel_cepstral is not None and mel_cepstral.mean > MOST_MCD_DB:
+    # By the number as tables show it: 5.00 is not above 5.
+    if kind == "neural" and mel_cepstral is not None and round(mel_cepstral.mean, 2) > MOST_MCD_DB:
         faults.append("buzzes")
     if (
         log_spectral is not None
