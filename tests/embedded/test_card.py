@@ -137,3 +137,40 @@ def test_the_readme_tells_the_same():
         for name in ("korean", "wake_word")
     )
     assert f"none SPOOF, {unsure} UNCERTAIN" in readme
+
+
+@shipped
+def test_each_group_left_out_alone_is_as_measured():
+    six, count = LEFT_OUT / "six_groups", {1: "one seed", 2: "two seeds", 3: "three seeds"}
+    card = (FOLDER / DETECTOR / "README.md").read_text(encoding="utf-8")
+    section = card.split("## Each group left out alone")[1].split("\n## ")[0]
+    words = " ".join(section.split())
+    columns = [("moe_lora", part) for part in PARTS]
+    columns += [(name, "matched") for name in ("spectrogram_cnn", "joined")]
+    columns += [(name, "matched") for name in ("corpus_prior", "lfcc_gmm")]
+    rows = []
+    for group in GROUPS:
+        rows.append([rate(reports(six / name, group), part, group) for name, part in columns])
+        assert f"| {group} | {' | '.join(f'{value:.1f}' for value in rows[-1])} |" in section
+        for name, told in (("moe_lora", "nothing chosen anew"), ("spectrogram_cnn", "same clips")):
+            seeds = len(reports(six / name, group))
+            assert f"{told} ({count[seeds]})" in words, group
+    average = [mean(column) for column in zip(*rows, strict=True)]
+    compared = json.loads((six / "comparison.json").read_text(encoding="utf-8"))
+    block = compared["variants"]["moe_lora"]
+    told = []
+    for place, name in enumerate(("ood_average", "ood_all_clips", "ood_pair_disjoint")):
+        middle, low, high = (100 * block[name][key] for key in ("mean", "low", "high"))
+        assert middle == pytest.approx(average[place], abs=0.05)
+        told.append(f"{middle:.1f} ({low:.1f}-{high:.1f})")
+    told += [f"{value:.1f}" for value in average[3:]]
+    assert f"| average | {' | '.join(told)} |" in section
+    seeds = ", ".join(f"{100 * value:.1f}" for value in block["ood_average"]["by_seed"])
+    over = compared["moe_lora_over_spectrogram_cnn"]
+    assert f"Seeds: {seeds} %." in words
+    assert f"{over['ratio']:.2f} ({over['low']:.2f}-{over['high']:.2f})" in words
+    public = json.loads((LEFT_OUT / "public_aasist.json").read_text(encoding="utf-8"))
+    half = 50 * public["matched"]["ood_average"]["eer_tie_safe"]
+    gap = average[0] - half
+    verdict = f"missed by {gap:.1f} points" if gap > 0 else "met"
+    assert f"({2 * half:.1f} %) is {half:.1f}: {verdict} by these" in words
