@@ -43,8 +43,8 @@ def windowed_sinc(
 
     Examples
     --------
-    >>> windowed_sinc(5, [4_000.0], "highpass", 16_000).round(3).tolist()
-    [0.0, -0.204, 0.592, -0.204, 0.0]
+    >>> windowed_sinc(7, [3_000.0], "highpass", 16_000).round(3).tolist()
+    [0.003, -0.035, -0.226, 0.624, -0.226, -0.035, 0.003]
     """
     if taps % 2 == 0:
         raise ValueError(f"{taps} taps: their number must be odd")
