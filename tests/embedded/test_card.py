@@ -174,3 +174,19 @@ def test_each_group_left_out_alone_is_as_measured():
     gap = average[0] - half
     verdict = f"missed by {gap:.1f} points" if gap > 0 else "met"
     assert f"({2 * half:.1f} %) is {half:.1f}: {verdict} by these" in words
+    halves = {
+        group: rate(reports(LEFT_OUT / "headline", fold), "matched", group)
+        for fold in "AB"
+        for group in ood_groups(fold)
+    }
+    assert f"are at {mean(halves.values()):.1f}: six groups in as many steps" in words
+    alone = dict(zip(GROUPS, (row[0] for row in rows), strict=True))
+    codec, istft = (f"{alone[g]:.1f}" for g in ("codec-lm", "istft-vocoder"))
+    assert f"are at {codec} with six heard, {halves['codec-lm']:.1f} with a half" in words
+    assert f"iSTFT vocoders at {istft}, {halves['istft-vocoder']:.1f}." in words
+    pair = [
+        rate(reports(LEFT_OUT / "headline_grafts", fold), "matched", group)
+        for fold in "AB"
+        for group in ood_groups(fold)
+    ]
+    assert mean(pair) < half, "the card says that the pair is below it"

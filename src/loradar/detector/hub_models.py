@@ -68,18 +68,7 @@ _MISFITS = (ValueError, TypeError, RuntimeError, StrictDataclassError)
 
 
 def make(config: dict[str, Any]) -> nn.Module:
-    """Make a model with random weights (torch's global generator).
-
-    Parameters
-    ----------
-    config : dict
-        A transformers configuration with ``model_type``.
-
-    Raises
-    ------
-    ConfigError
-        The model type or a key of the configuration is unknown, or the values do not fit.
-    """
+    """Make a model of transformers; see `loradar.detector.pretrained.make_model`."""
     values = dict(config)
     model_type = values.pop("model_type")
     try:
